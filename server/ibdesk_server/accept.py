@@ -1,4 +1,4 @@
-"""Which media type a caller likes best, by its `Accept` header."""
+"""Content negotiation: the media type that an `Accept` header prefers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 
 def preferred(accept: str, offers: Iterable[str]) -> str | None:
-    """Return the media type among `offers`, best first, that an `Accept` header likes most; None when it likes none.
+    """Return the media type among `offers`, best first, that an `Accept` header prefers, or None if it accepts none.
 
-    The most specific range that fits an offer tells its weight (RFC 9110, 12.5.1); no header likes everything.
+    The most specific range that fits an offer sets its weight (RFC 9110, 12.5.1). An empty header accepts everything.
     """
     ranges = [_range(text) for text in accept.split(",") if text.strip()] or [("*/*", 1.0)]
     best, weight = None, 0.0
@@ -20,7 +20,7 @@ def preferred(accept: str, offers: Iterable[str]) -> str | None:
 
 
 def _range(text: str) -> tuple[str, float]:
-    """Return a media range and its weight; a weight that is no number counts as none."""
+    """Return a media range and its weight; a weight that is not a number counts as 0."""
     kind, *options = (part.strip().lower() for part in text.split(";"))
     weights = [option[2:] for option in options if option.startswith("q=")]
     try:

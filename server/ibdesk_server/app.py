@@ -1,4 +1,4 @@
-"""The web application: a thin shell around a desk, which knows nothing of it."""
+"""The web application: a thin shell around a desk. The desk does not know about it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ from ibdesk_server.security.revocations import RevocationMonitor
 from ibdesk_server.settings import Settings
 from ibdesk_server.strategy_folder import StrategyFolder
 
-# The parts of the interface, in the order in which its description has them.
+# The parts of the API, in the order of its documentation.
 _PARTS = (
     orders,
     book,
@@ -81,12 +81,12 @@ _PARTS = (
     health,
 )
 _ROUTERS = (*(part.router for part in _PARTS), backtests.pages_router, events.module_router)
-# FastAPI makes the routes of an included router anew for each app, and only when a request comes, for which the loop
-# stops up to 0.2 s: the apps have the routers' own.
+# FastAPI rebuilds the routes of an included router for each app, at the first request, which blocks the loop for
+# up to 0.2 s. All apps share the routers' own routes instead.
 _ROUTES = [route for router in (*_ROUTERS, document_router(_ROUTERS)) for route in router.routes]
-# How long feed clients may take to hear that the server ends; most have heard it before this is waited for.
+# How long to wait until feed clients have received the message that the server ends.
 _FAREWELL_SECONDS = 0.5
-# What pages of the origins in `server.cors` may do; a login's cookie is not sent along.
+# What pages of the origins in `server.cors` may do. Browsers do not send the login cookie.
 _CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
     "allow_headers": ["Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", KEY_HEADER],
@@ -95,9 +95,9 @@ _CORS: dict[str, Any] = {
 
 
 def create_app(desk: DeskHandle, settings: Settings, *, security: Security | None = None, worker: str = "1") -> FastAPI:
-    """Return an application of its own around a desk, which the caller opens and closes.
+    """Return a new application around a desk, which the caller opens and closes.
 
-    `worker` is its name among several servers of one desk.
+    `worker` names this server among several of one desk.
 
     Raises:
         ConfigError: If the API key cannot be read or made (when no `security` is given).
@@ -105,7 +105,7 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
     registry = CollectorRegistry()
     strategy_folder, kept = StrategyFolder(settings.server.strategies, settings.strategy_trial), settings.state_folder
     security = security or Security.open(settings.server)
-    # The one pool of this loop: for the rate limits, what is cached, and the look after Redis itself.
+    # The one pool of this loop, shared by the rate limits, the cache and the Redis health check.
     redis = None if settings.redis.url is None else RedisPool(settings.redis)
     watch = ServerMonitor(
         performance=settings.performance,
@@ -132,7 +132,7 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
         backtests=Backtests(kept / "backtests", settings.server.backtests, strategy_folder, settings.risk),
         idempotency=IdempotencyStore(kept / "replays"),
         cache=cache,
-        # What an engine says of the market reaches a server over Redis only.
+        # The engine publishes market data to servers over Redis only.
         market=None if redis is None else MarketCache(cache),
         registry=registry,
         watch=watch,

@@ -1,4 +1,4 @@
-"""Sockets bound to the address that a server is to have."""
+"""Sockets bound to a server's address."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 
 from ibdesk.errors import AddressInUseError, ConfigError
 
-# How many ports after the wanted one are tried when any will do.
+# How many ports `any_port` tries, beginning with the requested one.
 _PORTS_TRIED = 50
 
 
@@ -23,11 +23,11 @@ def address_url(host: str, port: int, *, is_encrypted: bool = False) -> str:
 
 
 def reserve(host: str, port: int, *, any_port: bool = False, setting: str) -> socket.socket:
-    """Return a socket that keeps an address for shared listeners of other processes, and takes no connection itself.
+    """Return a socket that reserves an address for shared listeners of other processes and accepts no connection.
 
     Raises:
-        AddressInUseError: If the port is taken and no other will do; it names `setting` as the way out.
-        ConfigError: If the address cannot be listened on for another reason.
+        AddressInUseError: If the port is taken and `any_port` does not help; the error names `setting` as the remedy.
+        ConfigError: If listening on the address fails for another reason.
     """
     return bind(host, port, any_port=any_port, setting=setting, is_shared=True, listens=False)
 
@@ -38,8 +38,8 @@ def bind(
     """Return a socket that listens on the port or, with `any_port`, on the next free one after it.
 
     Raises:
-        AddressInUseError: If the port is taken and no other will do; it names `setting` as the way out.
-        ConfigError: If the address cannot be listened on for another reason.
+        AddressInUseError: If the port is taken and `any_port` does not help; the error names `setting` as the remedy.
+        ConfigError: If listening on the address fails for another reason.
     """
     tries = _PORTS_TRIED if any_port else 1
     for candidate in range(port, min(port + tries, 65_536)):
@@ -55,7 +55,7 @@ def bind(
         except OSError as error:
             found.close()
             if error.errno != errno.EADDRINUSE:
-                raise ConfigError(f"{host}:{candidate} cannot be listened on: {error.strerror}") from None
+                raise ConfigError(f"{host}:{candidate} is not available: {error.strerror}") from None
         else:
             return found
     raise AddressInUseError(host, port, setting)

@@ -1,7 +1,7 @@
-"""JSON or msgpack: which of the two a caller sends and wants, and the translation between them.
+"""JSON and msgpack: which of them a caller sends and accepts, and the conversion.
 
-Routes know JSON alone. A body in msgpack is translated on its way in, and an answer in JSON on its way out when
-`Accept` prefers msgpack; problems too.
+Routes use JSON only. A msgpack body is converted before it reaches the route, and a JSON answer afterwards if
+`Accept` prefers msgpack. Problems are converted too.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ PROBLEM = "application/problem+json"
 MSGPACK = "application/msgpack"
 API_PREFIX = "/api/"
 
-# Names under which msgpack went before it was registered.
+# Media types used for msgpack before it was registered.
 _OLD_NAMES = ("application/x-msgpack", "application/vnd.msgpack")
 _PACKABLE = (JSON.encode(), PROBLEM.encode())
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
-# A strong entity tag belongs to one form of a thing; the tag of the msgpack form ends so.
+# A strong entity tag belongs to one representation. The tag of the msgpack form ends with this.
 _PACKED_TAG = '.msgpack"'
 
 
 async def require_readable_answer(request: Request) -> None:
-    """Refuse a request whose `Accept` leaves no form that its answer could have, before anything is done."""
+    """Refuse a request whose `Accept` allows neither JSON nor msgpack, before anything is done."""
     if preferred(_accept(request.headers), (JSON, MSGPACK)) is None:
-        raise HTTPException(406, f"answers come as {JSON} or {MSGPACK}: let `Accept` name one of them")
+        raise HTTPException(406, f"answers come as {JSON} or {MSGPACK}: name one of them in `Accept`")
 
 
 class PackingMiddleware:
-    """Answers in msgpack whom likes that best; outside of whatever answers with a problem."""
+    """Converts answers to msgpack for callers that prefer it; must wrap all middleware that answers with problems."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -48,7 +48,7 @@ class PackingMiddleware:
 
 
 class UnpackingMiddleware:
-    """Reads bodies in msgpack, and refuses those of the interface that are neither that nor JSON (415)."""
+    """Converts msgpack bodies to JSON, and answers 415 to API bodies in any other format."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -63,20 +63,20 @@ class UnpackingMiddleware:
         if kind == MSGPACK:
             await self._unpack(scope, receive, send)
         elif kind != JSON and _has_body(headers):
-            refusal = f"send a body as {JSON} or {MSGPACK}: the kind of this one is {kind or 'not said'}"
+            refusal = f"send a body as {JSON} or {MSGPACK}: the type of this one is {kind or 'missing'}"
             await problem_response(415, refusal, path=scope["path"])(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
     async def _unpack(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            # What is beyond the limit of a body ends in a disconnect, and is refused further out.
+            # A body beyond the limit reads as a disconnect; the outer middleware answers 413.
             body = await Request(scope, receive).body()
             body = msgspec.json.encode(msgspec.msgpack.decode(body)) if body else body
         except ClientDisconnect:
             return
         except (msgspec.DecodeError, TypeError, ValueError, RecursionError) as error:
-            refusal = f"the body is no msgpack that can be read: {error}"
+            refusal = f"the body is not valid msgpack: {error}"
             await problem_response(400, refusal, path=scope["path"])(scope, receive, send)
             return
         told = False
@@ -90,13 +90,13 @@ class UnpackingMiddleware:
 
         fields = [pair for pair in scope["headers"] if pair[0] not in {b"content-type", b"content-length"}]
         fields += [(b"content-type", JSON.encode()), (b"content-length", str(len(body)).encode())]
-        # In place: who stands further out reads from the scope which route has served it.
+        # Changed in place: outer middleware reads from this scope which route served the request.
         scope["headers"] = fields
         await self._app(scope, unpacked_receive, send)
 
 
 class _Packer:
-    """Passes messages of a response on; a body in JSON as msgpack, once it is whole."""
+    """Forwards the messages of a response; a JSON body is converted to msgpack once it is complete."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -133,7 +133,7 @@ class _Packer:
 
 
 def unpacked_tag(tag: str) -> str:
-    """Return the entity tag of the JSON form for that of either form."""
+    """Return the entity tag of the JSON form for the tag of either form."""
     return tag.removesuffix(_PACKED_TAG) + '"' if tag.endswith(_PACKED_TAG) else tag
 
 

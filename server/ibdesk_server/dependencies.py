@@ -1,4 +1,4 @@
-"""What the routes ask for: the desk, the settings, and who is asking."""
+"""The dependencies of the routes: desk, settings, services and the authenticated caller."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class ServerContext(msgspec.Struct, frozen=True):
-    """Everything one app is made of; each app has its own."""
+    """The parts of one app; apps do not share them."""
 
     desk: DeskHandle
     settings: Settings
@@ -51,7 +51,7 @@ class ServerContext(msgspec.Struct, frozen=True):
 
 
 def services(connection: HTTPConnection) -> ServerContext:
-    """Return what the app that serves this connection is made of."""
+    """Return the context of the app that serves this connection."""
     found: ServerContext = connection.app.state.services
     return found
 
@@ -125,10 +125,10 @@ TheCache = Annotated[Cache, Depends(_cache)]
 TheMarket = Annotated[MarketCache | None, Depends(_market)]
 TheRegistry = Annotated[CollectorRegistry, Depends(_registry)]
 
-# The ways in, as the OpenAPI page shows them; `_caller` does the checking.
-_header = Secured(APIKeyHeader(name=KEY_HEADER, auto_error=False, description="an API key, or the key of the machine"))
-_bearer = Secured(HTTPBearer(auto_error=False, description="an access token of a login by password, or a key"))
-_cookie = Secured(APIKeyCookie(name=COOKIE, auto_error=False, description="the cookie of a browser's login"))
+# The authentication schemes shown in OpenAPI. `_caller` checks them.
+_header = Secured(APIKeyHeader(name=KEY_HEADER, auto_error=False, description="an API key, or the machine's key"))
+_bearer = Secured(HTTPBearer(auto_error=False, description="an access token from a password login, or an API key"))
+_cookie = Secured(APIKeyCookie(name=COOKIE, auto_error=False, description="the cookie of a browser login"))
 
 
 async def _caller(
@@ -139,67 +139,76 @@ async def _caller(
     _two: object = _bearer,
     _three: str = _cookie,
 ) -> Principal:
-    """Return who asks; nobody unknown gets through, and no other site's page acts in the name of who is known."""
+    """Authenticate the caller.
+
+    Raises:
+        HTTPException: 401, if the request carries no valid key, token or cookie; 403, if a page of another site asks
+            for
+            a change; 429, if the caller exceeds its request budget.
+    """
     principal = await security.identify(request.headers)
     if principal is None:
         raise HTTPException(401, _why_unknown(request), {"WWW-Authenticate": "Bearer"})
-    # For the audit log, which is written around the request.
+    # The audit log reads this after the request.
     request.state.principal = principal
     is_change = request.method not in _SAFE_METHODS
     if is_change and not security.allows_origin(request.headers):
-        raise HTTPException(403, "pages of another site may change nothing here")
+        raise HTTPException(403, "pages of another site may not change anything here")
     standing = await budgets.spend(budgets.writes if is_change else budgets.reads, principal.name)
     request.state.standing = standing
     if not standing.allowed:
-        raise HTTPException(429, f"{principal.name} asks too much: {standing.limit:,} requests a minute are allowed")
+        raise HTTPException(429, f"{principal.name} sends too many requests: {standing.limit:,} a minute are allowed")
     return principal
 
 
 def _why_unknown(request: Request) -> str:
-    """Return why nobody is known by what a request carries; a wrong secret is told like an old one."""
+    """Return why a request is not authenticated. A wrong secret and an expired one give the same sentence."""
     if presented_secret(request.headers) is not None:
         return "this key or token is not valid: it may be mistyped, expired or revoked (`ibdesk keys list` shows keys)"
     if presented_cookie(request.headers):
         return "this browser's login has ended: log in again"
-    return f"this needs a key as `{KEY_HEADER}`, an access token as bearer token, or a browser's login"
+    return f"log in first: send a key as `{KEY_HEADER}` or an access token as bearer token, or log in with a browser"
 
 
 Caller = Annotated[Principal, Depends(_caller)]
 
 
 class RequiredRole:
-    """What a route asks of its caller: a role or one above it, and of a narrowed key an area (None asks for none)."""
+    """A route's requirement: the lowest role, and for a key with scopes the area that they must include.
+
+    An `area` of None accepts every scope.
+    """
 
     def __init__(self, role: Role, area: str | None) -> None:
         self.role, self.area = role, area
 
     async def __call__(self, request: Request, caller: Caller) -> None:
-        """Let the caller through.
+        """Check the caller.
 
         Raises:
-            HTTPException: 403, if the caller lacks the role, or the key is narrowed to other areas.
+            HTTPException: 403, if the caller lacks the role, or the scopes of its key do not include the area.
         """
         if not caller.may(self.role):
             wanted, held = self.role.value, caller.role.value
             raise HTTPException(403, f"this needs the role {wanted}, and {caller.name} is a {held}")
         if self.area is not None and not caller.reaches(self.area, writing=request.method not in _SAFE_METHODS):
             scopes = ", ".join(sorted(caller.scopes or ())) or "nothing"
-            raise HTTPException(403, f"this is about {self.area}, and {caller.name} is narrowed to {scopes}")
+            raise HTTPException(403, f"this needs the scope {self.area}, and {caller.name} is limited to {scopes}")
 
 
 def needs(role: Role, area: str | None = None) -> Any:
-    """Return the dependency of a route or router that lets through only who meets the demand."""
+    """Return the dependency by which a route or router requires a role, and for keys with scopes an area."""
     return Depends(RequiredRole(role, area))
 
 
 def api_router(tag: str, *, role: Role = Role.VIEWER) -> APIRouter:
-    """Return a router for a part of the versioned interface; all of its routes need at least this role.
+    """Return a router for one part of the versioned API; all its routes require at least this role.
 
     Raises:
-        ValueError: If the tag is not among `AREAS`, so that no key could be narrowed to this part.
+        ValueError: If the tag is not in `AREAS`: no key could be limited to this part.
     """
     if tag not in AREAS:
-        raise ValueError(f"{tag!r} is no area of the interface: add it to AREAS in security/principal.py")
+        raise ValueError(f"{tag!r} is not an area of the API: add it to AREAS in security/principal.py")
     return APIRouter(
         prefix="/api/v1",
         tags=[tag],
@@ -209,5 +218,5 @@ def api_router(tag: str, *, role: Role = Role.VIEWER) -> APIRouter:
 
 
 def page_router(tag: str, *, role: Role = Role.VIEWER) -> APIRouter:
-    """Return a router for what the interface answers with as pages of HTML."""
+    """Return a router for API routes that answer with HTML pages."""
     return APIRouter(prefix="/api/v1", tags=[tag], dependencies=[needs(role, tag)], route_class=TaggedRoute)

@@ -1,7 +1,7 @@
-"""The interface's own description: OpenAPI as JSON, and a page to read.
+"""The API's documentation: OpenAPI as JSON, and a page to read.
 
-The page is plain HTML made here. The usual one loads scripts from another host, which would run with the reader's
-login on a server that can trade, and shows nothing on a machine without the internet.
+The page is plain HTML made here. FastAPI's own page loads scripts from another host. They would run with the reader's
+login on a server that can trade, and the page stays empty on a machine without internet access.
 """
 
 from __future__ import annotations
@@ -60,11 +60,12 @@ td i { color: var(--quiet); font-style: normal; }
 
 _INTRODUCTION = """<p>{summary}</p>
 <p>Send a key as <code>X-API-Key</code>, or log in and send the access token as <code>Authorization: Bearer</code>.
-A <b>viewer</b> looks, a <b>trader</b> also orders, an <b>admin</b> also decides. Times are ISO 8601 with a zone; a
-figure that is not known is <code>null</code>. Lists come in pages: follow <code>next</code>. Bodies may be
-<code>application/msgpack</code> both ways. An error is <code>application/problem+json</code>, with one sentence that
-says what to do. News come over the WebSocket at <code>/feed</code>.</p>
-<h3>An order, placed once however often it is sent</h3><pre>curl {origin}/api/v1/orders \\
+A <b>viewer</b> reads, a <b>trader</b> also places orders, an <b>admin</b> also manages risk and users. Times are
+ISO 8601 with a zone; a
+number that is not known is <code>null</code>. Lists are paged: follow <code>next</code>. Requests and answers may be
+<code>application/msgpack</code>. An error is <code>application/problem+json</code>, with one sentence that
+says what to do. The WebSocket at <code>/feed</code> streams updates.</p>
+<h3>An order that is placed once, however often the request is sent</h3><pre>curl {origin}/api/v1/orders \\
   -H "X-API-Key: $IBDESK_KEY" -H "Idempotency-Key: $(uuidgen)" -H "Content-Type: application/json" \\
   -d '{{"symbol": "AAPL", "side": "buy", "quantity": 100, "limit": 187.40}}'</pre>
 <p>The same for programs: <a href="/openapi.json">openapi.json</a>, and in Python
@@ -72,9 +73,9 @@ says what to do. News come over the WebSocket at <code>/feed</code>.</p>
 
 
 def document_router(routers: Sequence[APIRouter]) -> APIRouter:
-    """Return the routes of the description of `routers`; they need to know who asks, like the rest."""
+    """Return the routes that serve the documentation of `routers`; they require the role viewer."""
     router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)], route_class=StrictRoute)
-    # Made once, when somebody asks, and beside the loop: it takes a third of a second.
+    # Made once, at the first request, in a thread: it takes about 0.3 s.
     document = cache(lambda: describe(routers))
 
     @router.get("/openapi.json")
@@ -89,7 +90,7 @@ def document_router(routers: Sequence[APIRouter]) -> APIRouter:
 
 
 def page(document: dict[str, Any], origin: str) -> str:
-    """Return the document as a page that loads nothing and runs no script."""
+    """Return the document as an HTML page that loads nothing and runs no script."""
     sections: dict[str, list[str]] = {tag["name"]: [] for tag in document["tags"]}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
@@ -111,7 +112,7 @@ def page(document: dict[str, Any], origin: str) -> str:
 def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     role = operation.get("x-role")
     badge = f'<em class="{role}">{role}</em>' if role else "<em>anybody</em>"
-    # The sentence about the role stands in the badge.
+    # The badge shows the role.
     text = operation["description"].partition("\n\nNeeds the role")[0]
     return (
         f'<details><summary><b class="{method}">{method.upper()}</b><code>{escape(path)}</code>'
@@ -131,7 +132,7 @@ def _parameters(operation: dict[str, Any]) -> str:
 
 
 def _kind(parameter: dict[str, Any]) -> str:
-    """Return in words where a parameter stands and what it may be."""
+    """Return a parameter's place (path, query, header) and its constraints as text."""
     schema, words = parameter["schema"], [parameter["in"]]
     choices = [choice for part in (schema, *schema.get("anyOf", ())) for choice in part.get("enum", ())]
     if choices:

@@ -1,6 +1,6 @@
-"""Entity tags: a caller that has an answer already is told so, and one that changes a thing says what it has seen.
+"""Entity tags for conditional requests: 304 for an unchanged answer, 412 for a change based on an old state.
 
-The tag of a list, a file or a document is a hash of the answer; that of an order is made of what can change about it.
+The tag of a list, file or document is a hash of the answer. An order's tag is made of its fields that can change.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from ibdesk_server.strict import StrictRoute
 _KEPT_IF_KNOWN = ("etag", "cache-control", "vary", "link", "age")
 
 REVALIDATE = "private, no-cache"
-"""What `Cache-Control` says of an answer with a tag: keep it, and ask whether it still holds each time."""
+"""The `Cache-Control` of an answer with a tag: keep it, and revalidate it each time."""
 
 
 class TaggedRoute(StrictRoute):
-    """A route whose answers to GET carry an entity tag, and are 304 for a caller that has them already."""
+    """A route whose answers to GET carry an entity tag, and are 304 if the caller has them already."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the route's handler."""
@@ -36,10 +36,10 @@ class TaggedRoute(StrictRoute):
 
 
 def tagged(request: Request, response: Response) -> Response:
-    """Return the response with a tag, its own or one made of its body; 304 when the caller has it already."""
+    """Return the response with an entity tag, its own or a hash of its body; 304 if the caller has it already."""
     if response.status_code != 200 or not hasattr(response, "body"):
         return response
-    # Weak: the same answer in JSON and in msgpack has one tag.
+    # Weak, because the JSON and msgpack forms of an answer share it.
     tag = response.headers.setdefault("ETag", f'W/"{fingerprint(bytes(response.body))}"')
     response.headers["Cache-Control"] = REVALIDATE
     response.headers.add_vary_header("Accept")
@@ -50,27 +50,31 @@ def tagged(request: Request, response: Response) -> Response:
 
 
 def fingerprint(data: bytes) -> str:
-    """Return a short hash."""
+    """Return a short hash (24 hex digits) of `data`."""
     return hashlib.sha256(data).hexdigest()[:24]
 
 
 def is_known(request: Request, tag: str) -> bool:
-    """Return whether the caller has what the tag stands for: the weak comparison of `If-None-Match`."""
+    """Return whether `If-None-Match` names the tag (weak comparison)."""
     given = _tags(request, "if-none-match")
     return "*" in given or tag.removeprefix("W/") in {known.removeprefix("W/") for known in given}
 
 
 def require_unchanged(request: Request, tag: str, *, what: str) -> None:
-    """Let a change through when the caller has seen the newest state, or has not said what it has seen.
+    """Check that `If-Match`, if given, names the newest state.
 
     Raises:
-        HTTPException: 412, if `If-Match` names other states only: somebody changed `what` meanwhile.
+        HTTPException: 412, if it names other states only: `what` has changed meanwhile.
     """
-    # What follows the version tells states apart that differ in nothing that a change is decided on.
+    # The part after the version only separates states that do not matter for a change.
     given = {_version_of(each) for each in _tags(request, "if-match")}
-    # The strong comparison: a weak tag fits nothing.
+    # Strong comparison: a weak tag never matches.
     if given and "*" not in given and _version_of(tag) not in given:
-        raise HTTPException(412, f"{what} has changed since you read it: read it again and decide anew", {"ETag": tag})
+        raise HTTPException(
+            412,
+            f"{what} has changed since you read it: read it again, then repeat the request if it still applies",
+            {"ETag": tag},
+        )
 
 
 def _version_of(tag: str) -> str:

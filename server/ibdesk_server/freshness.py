@@ -1,8 +1,10 @@
-"""How old an answer about the market may be: the caller says, and every answer tells its age.
+"""The age of market data in answers: the caller sets a maximum, and every answer reports its age.
 
 Where there is a Redis, quotes and bars are what the engine wrote there last, and any server reads them, also while the
 engine cannot be reached. Else, and for what only TWS knows, an answer of the desk is remembered for a while. Whoever
-accepts one of that age gets it without asking the desk, or TWS, again.
+With Redis, quotes and bars are the last that the engine wrote there; any server reads them, also while the engine
+cannot be reached. Without Redis, and for data that only TWS has, the desk's answers are cached. A caller that accepts
+the age of a cached answer receives it without another request to the desk or TWS.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from ibdesk_server.answers import Listing
 
 T = TypeVar("T", bound=BaseModel)
 
-# No caller may accept older answers than this.
+# The largest `max_age` that a caller may send.
 OLDEST_SECONDS = 3_600.0
 
 MaxAge = Annotated[
@@ -29,14 +31,14 @@ MaxAge = Annotated[
     Query(
         ge=0,
         le=OLDEST_SECONDS,
-        description="how many seconds old the answer may be; 0 asks the desk anew. `Age` tells how old it is",
+        description="maximum age of the answer in seconds; 0 always asks the desk. The header `Age` is its age",
         examples=[1],
     ),
 ]
 
 
 class Known(msgspec.Struct, Generic[T], frozen=True):
-    """An answer that need not be asked for, and its age; one that is not `whole` does for want of a better one."""
+    """A known answer and its age. One that is not `whole` is used only if the desk cannot be reached."""
 
     answer: Listing[T]
     age_seconds: float
@@ -44,37 +46,38 @@ class Known(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Knowledge(Protocol[T]):
-    """Where an answer may be known already."""
+    """A source of known answers."""
 
     async def recall(self, max_age: float) -> Known[T] | None:
-        """Return the answer if it is known and no older than so many seconds."""
+        """Return the answer if it is known and at most `max_age` seconds old."""
 
     async def learn(self, answer: Listing[T], at_ns: int) -> None:
-        """Take note of what the desk answered to a question asked at `at_ns`."""
+        """Store the desk's answer to a question asked at `at_ns`."""
 
 
 class Remembered(Generic[T]):
-    """What the desk answered, for all who use the same cache."""
+    """The desk's answers, shared by all servers that use the same cache."""
 
     def __init__(self, cache: Cache, key: str, kind: type[Listing[T]]) -> None:
         self._cache, self._key, self._kind = cache, f"answer:{key}", kind
 
     async def recall(self, max_age: float) -> Known[T] | None:
-        """Return the answer if it is young enough."""
+        """Return the cached answer if it is at most `max_age` seconds old."""
         cached = await self._cache.get(self._key, max_age_seconds=max_age)
         return None if cached is None else Known(self._kind.model_validate(cached.value), cached.age_seconds)
 
     async def learn(self, answer: Listing[T], at_ns: int) -> None:
-        """Remember an answer."""
+        """Store an answer for `OLDEST_SECONDS`."""
         value = answer.model_dump(mode="json")
         await self._cache.put(self._key, value, at_ns=at_ns, keep_seconds=OLDEST_SECONDS)
 
 
 class Told(Generic[T]):
-    """What the engine tells of the market by itself.
+    """Market data that the engine publishes by itself.
 
     `read` gives its rows, if they are of an age, and `answer` makes an answer of them; it is whole if `is_whole` finds
-    nothing missing.
+    `read` returns its rows if they are young enough, and `answer` converts them. The answer is whole if `is_whole`
+    returns true.
     """
 
     def __init__(
@@ -86,21 +89,21 @@ class Told(Generic[T]):
         self._read, self._answer, self._is_whole = read, answer, is_whole
 
     async def recall(self, max_age: float) -> Known[T] | None:
-        """Return the answer if what the engine told last is young enough."""
+        """Return the answer if the engine's last data is at most `max_age` seconds old."""
         told = await self._read(max_age)
         return None if told is None else Known(self._answer(told), told.age_seconds, self._is_whole(told))
 
     async def learn(self, answer: Listing[T], at_ns: int) -> None:
-        """Take no note: the engine alone writes what it knows."""
+        """Do nothing: only the engine writes this data."""
 
 
 async def fresh_enough(
     knowledge: Knowledge[T], ask: Callable[[], Awaitable[Listing[T]]], *, max_age: float, response: Response
 ) -> Listing[T]:
-    """Return what is known if the caller accepts its age, else what `ask` gives.
+    """Return the known answer if the caller accepts its age, else the result of `ask`.
 
     `Age` of the response is set. What `ask` raises comes through, unless the desk cannot be reached and part of the
-    answer is known.
+    Sets the header `Age`. Errors of `ask` propagate, unless the desk cannot be reached and part of the answer is known.
     """
     known = await knowledge.recall(max_age) if max_age else None
     if known is None or not known.whole:

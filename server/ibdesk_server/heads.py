@@ -1,4 +1,4 @@
-"""How long a connection has until the head of its request is whole, and how many of one address may take their time."""
+"""Time limits for request heads (request line and header fields), by client address."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ import msgspec
 from ibdesk_server.security.ip_addresses import parse_address
 
 HURRIED_SECONDS = 1.0
-"""How long a connection has when too many of its address wait already."""
+"""The time limit of a connection when too many of its address wait already."""
 
 
 class HeadLimits(msgspec.Struct, frozen=True):
-    """A head has `seconds` to arrive, and `HURRIED_SECONDS` where `per_address` connections of its address wait."""
+    """A head has `seconds` to arrive, or `HURRIED_SECONDS` if `per_address` connections of its address wait."""
 
     seconds: float = 10.0
     per_address: int = 64
 
 
 class WaitingHeads:
-    """Counts by address the connections whose head has not arrived.
+    """The number of connections whose head has not arrived, by address.
 
     An address that floods the server holds `per_address` connections for long and the others for a second, while
     everybody else, and whoever sends a head at once, is served as ever. All of one IPv6 subscriber's addresses (/64)
-    are one.
+    An address that floods the server holds `per_address` connections for the full time and the others for a second.
+    Other addresses, and clients that send their head at once, are not affected. All addresses of an IPv6 /64 count as
+    one.
     """
 
     def __init__(self, limits: HeadLimits) -> None:
@@ -45,7 +47,7 @@ class WaitingHeads:
         return seconds if self._waiting[place] <= limit else min(seconds, HURRIED_SECONDS)
 
     def end(self, address: str) -> None:
-        """Count a connection no more."""
+        """Remove a connection from the count."""
         place = _place(address)
         self._waiting[place] -= 1
         if self._waiting[place] <= 0:

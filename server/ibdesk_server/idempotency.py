@@ -1,7 +1,8 @@
-"""A request that is sent again is not done again: what was answered to its `Idempotency-Key` is answered anew.
+"""Idempotency: a repeated request with the same `Idempotency-Key` is not executed, and gets the first answer.
 
 The answers lie in files, so that any web worker of the machine knows them, also after a restart. Orders do not need
-this: their key goes down to the desk, whose journal knows it.
+The answers are stored in files, so all web workers of the machine share them, also after a restart. Orders do not
+need this: the desk's journal stores their key.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ibdesk_server.etags import fingerprint
 HEADER = "Idempotency-Key"
 REPLAYED = {"Idempotent-Replayed": "true"}
 
-# How long an answer is kept.
+# How long an answer is stored.
 _KEPT_SECONDS = 86_400.0
 
 A = TypeVar("A", bound=BaseModel)
@@ -38,28 +39,28 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=100,
         pattern=r"^[\x21-\x7e]+$",
-        description="any new word; sent again with the same body, nothing is done and the first answer comes again",
+        description="any unique text; repeating a request with the same key and body only returns the first answer",
         examples=["8c1f6d0e-4b1a-4c55-9d0a-2f7c6f3b9e11"],
     ),
 ]
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """What was asked, as a hash, and answered, as JSON."""
+    """A stored answer as JSON, with a hash of its request."""
 
     asked: str
     answer: str
 
 
 class Once(Generic[A]):
-    """One request under way; `answer` is that of the first time, and is to be set the first time."""
+    """One request in progress; `answer` is the stored answer, or None if the caller must set it."""
 
     def __init__(self, answer: A | None) -> None:
         self.answer = answer
 
 
 class IdempotencyStore:
-    """The answers of the last day, by who asked, for what, and with which key."""
+    """The answers of the last 24 hours, by caller, operation and idempotency key."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -68,12 +69,12 @@ class IdempotencyStore:
     async def once(
         self, kind: type[A], *, asker: str, operation: str, key: str | None, asked: BaseModel
     ) -> AsyncIterator[Once[A]]:
-        """Give the answer of the first time, or none; a second request with the same key waits for the first.
+        """Yield the stored answer, or None for the first request; a second one with the same key waits for the first.
 
-        What is raised inside the block is not kept: the request may be tried again.
+        An error inside the block is not stored: the request may be repeated.
 
         Raises:
-            HTTPException: 409, if the key was used for something else.
+            HTTPException: 409, if the key was used for a different request.
         """
         if key is None:
             yield Once(None)
@@ -92,7 +93,7 @@ class IdempotencyStore:
             os.close(handle)
 
     def _lock(self, path: Path) -> int:
-        """Return the descriptor of a lock that nobody else holds now."""
+        """Wait for the file's exclusive lock and return its descriptor."""
         private_folder(self._folder)
         self._forget_old()
         handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
@@ -108,12 +109,12 @@ class IdempotencyStore:
 
 
 def reused(key: str) -> HTTPException:
-    """Return the error of a key that was used for something else."""
-    return HTTPException(409, f"the {HEADER} {key!r} was used for another request: take a new one for each")
+    """Return the error for a key that was used for a different request."""
+    return HTTPException(409, f"the {HEADER} {key!r} was used for another request: use a new key for each")
 
 
 def _read(path: Path) -> _Kept | None:
-    # A machine that died while an answer was written has left half of one, which is none.
+    # A crash while an answer was written leaves half a file, which does not count.
     with contextlib.suppress(msgspec.DecodeError):
         return msgspec.json.decode(path.read_bytes(), type=_Kept)
     return None

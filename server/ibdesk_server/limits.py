@@ -1,4 +1,4 @@
-"""How large and how slow a request may be; what goes beyond is refused before anything is done with it."""
+"""Limits on the size and duration of requests. Requests beyond them are refused before they are processed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ibdesk_server.settings import RequestSettings
 
 
 class LimitsMiddleware:
-    """Refuses requests beyond the limits with 408, 413, 414 or 431; a body also when its length is not declared."""
+    """Refuses requests beyond the limits with 408, 413, 414 or 431, including bodies of undeclared length."""
 
     def __init__(self, app: ASGIApp, limits: RequestSettings) -> None:
         self._app, self._limits = app, limits
@@ -36,20 +36,20 @@ class LimitsMiddleware:
         """Return status and sentence for a request whose head is beyond the limits."""
         limits, fields = self._limits, scope["headers"]
         if len(scope["raw_path"]) + len(scope["query_string"]) > limits.url_bytes:
-            return 414, f"path and query may have {limits.url_bytes:,} bytes together"
+            return 414, f"path and query together may have at most {limits.url_bytes:,} bytes"
         if len(fields) > limits.header_count:
-            return 431, f"there may be {limits.header_count:,} header fields at most"
+            return 431, f"a request may have at most {limits.header_count:,} header fields"
         if sum(len(name) + len(value) for name, value in fields) > limits.header_bytes:
-            return 431, f"all header fields together may have {limits.header_bytes:,} bytes"
-        # What is no number the server below has refused already.
+            return 431, f"all header fields together may have at most {limits.header_bytes:,} bytes"
+        # uvicorn has already refused a length that is not a number.
         declared = Headers(scope=scope).get("content-length", "0")
         if declared.isdecimal() and int(declared) > limits.body_bytes:
-            return 413, f"the body may have {limits.body_bytes:,} bytes at most"
+            return 413, f"the body may have at most {limits.body_bytes:,} bytes"
         return None
 
 
 class _Body:
-    """Receives a body; what is too long or too slow reads like a caller who has hung up."""
+    """Receives a body. A body that is too long or too slow reads as a disconnect."""
 
     def __init__(self, receive: Receive, limits: RequestSettings) -> None:
         self._receive, self._limits = receive, limits
@@ -68,7 +68,7 @@ class _Body:
         self._received += len(message.get("body", b""))
         self._whole = not message.get("more_body", False)
         if self._received > self._limits.body_bytes:
-            return self._refuse(413, f"the body may have {self._limits.body_bytes:,} bytes at most")
+            return self._refuse(413, f"the body may have at most {self._limits.body_bytes:,} bytes")
         return message
 
     def _refuse(self, status: int, detail: str) -> Message:
@@ -77,7 +77,7 @@ class _Body:
 
 
 class _Response:
-    """Passes a response on, unless the body was refused before it began."""
+    """Forwards a response, unless the body was refused before the response began."""
 
     def __init__(self, send: Send, body: _Body) -> None:
         self._send, self._body = send, body
@@ -91,7 +91,7 @@ class _Response:
 
 
 async def _refuse(status: int, detail: str, scope: Scope, receive: Receive, send: Send) -> None:
-    # Of a caller who sends on without end, nothing more is heard.
+    # Closing stops a caller that keeps sending.
     headers = {"Connection": "close"} if status == 408 else None
     answer = problem_response(status, detail, path=scope["path"][:200], headers=headers)
     await answer(scope, receive, send)

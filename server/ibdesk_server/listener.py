@@ -1,4 +1,4 @@
-"""An application under uvicorn on a socket of its own, as one task among the caller's."""
+"""An application under uvicorn on its own socket, as one of the caller's tasks."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from ibdesk_server.heads import HeadLimits, WaitingHeads
 from ibdesk_server.security.certificate import check_certificate
 from ibdesk_server.security.settings import TlsSettings
 
-# How many files and sockets a server may have open; many systems give 1,024 unless asked.
+# How many files and sockets a server may have open. The default of many systems is 1,024.
 _FILES = 65_536
 
 
 class WebListener:
-    """A bound address, and what answers there.
+    """A bound address and the uvicorn server that answers there.
 
     The address is known, and nobody else can take it, from the moment it is made; requests are answered while `run`
-    runs. Cancelling `run` is the only stop.
+    The constructor binds the address. Requests are answered while `run` runs. Cancelling `run` is the only way to
+    stop it.
     """
 
     def __init__(
@@ -42,13 +43,15 @@ class WebListener:
         tls: TlsSettings | None = None,
         heads: HeadLimits | None = None,
     ) -> None:
-        """Bind the address; with `any_port` the next free port when this one is taken. `tls` may encrypt it.
+        """Bind the address; with `any_port`, the next free port if this one is taken.
 
-        Listeners of several processes that are all `is_shared` may have one address: each connection goes to one.
+        Listeners of several processes may share one address if all are `is_shared`: each connection goes to one of
+        them.
 
         Raises:
-            AddressInUseError: If the port is taken and no other will do; it names `setting` as the way out.
-            ConfigError: If the address cannot be listened on for another reason, or the certificate is of no use.
+            AddressInUseError: If the port is taken and `any_port` does not help; the error names `setting` as the
+                remedy.
+            ConfigError: If listening on the address fails for another reason, or the certificate is not usable.
         """
         self._tls = tls or TlsSettings()
         check_certificate(self._tls)
@@ -60,11 +63,11 @@ class WebListener:
         self.answering = asyncio.Event()
 
     def close(self) -> None:
-        """Give the address back."""
+        """Release the address."""
         self._socket.close()
 
     async def run(self, app: ASGIApp) -> None:
-        """Answer requests until cancelled; then let those under way end, for `shutdown_seconds` at most."""
+        """Answer requests until cancelled; then wait at most `shutdown_seconds` for those in progress."""
         raise_file_limit()
         server = _Uvicorn(self._config(app), self.answering)
         serving = asyncio.create_task(server.serve([self._socket]), name="uvicorn")
@@ -86,7 +89,7 @@ class WebListener:
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=self._shutdown_seconds,
-            # The app counts and times requests; an access log would hold the codes of logins.
+            # The app counts and times requests. An access log would contain login codes.
             access_log=False,
             log_level="warning",
             log_config=None,
@@ -98,7 +101,7 @@ class WebListener:
 
 
 def raise_file_limit() -> None:
-    """Let this process have as many sockets as the system allows it to ask for, up to what a feed may need."""
+    """Raise this process's limit of open files to what the system allows, at most 65,536."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -106,7 +109,7 @@ def raise_file_limit() -> None:
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn that leaves signals to the program it is part of, and says when it answers."""
+    """A uvicorn server that leaves signals to its program and sets an event when it answers."""
 
     def __init__(self, config: uvicorn.Config, answering: asyncio.Event) -> None:
         super().__init__(config)
@@ -114,10 +117,10 @@ class _Uvicorn(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Capture no signals."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and tell."""
+        """Start, then set the event."""
         await super().startup(sockets)
         self._answering.set()

@@ -1,4 +1,4 @@
-"""What happens around every request: an id for it, its time, safe headers, and an answer to a crash."""
+"""The outer handling of every request: its id, its time, safe headers, and a 500 for a crash."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ REQUEST_ID_HEADER = "X-Request-ID"
 _SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # Nothing here needs a script, or anything from another host.
+    # No page here needs a script or a resource from another host.
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-    # The address of a login carries its code, which must not travel on.
+    # A login URL contains its code, which must not leak as a referrer.
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -31,7 +31,7 @@ _SAFE_HEADERS = {
 
 
 class RequestMiddleware:
-    """Gives each HTTP request its id, times it, adds safe headers, and turns a crash into a plain 500."""
+    """Gives each HTTP request its id, measures its time, adds safe headers, and turns a crash into a plain 500."""
 
     def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
         self._app, self._metrics = app, metrics
@@ -41,7 +41,7 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        # Made here, so that whoever copies the scope further in shares it.
+        # Created here, so that inner copies of the scope share it.
         scope.setdefault("state", {})
         with correlated(_request_id(Headers(scope=scope))) as request_id, self._metrics.performance.recording():
             answer = _Answer(send, request_id)
@@ -58,7 +58,7 @@ class RequestMiddleware:
 
 
 class _Answer:
-    """Passes a response on, with our headers; `status` is 0 until it has begun."""
+    """Forwards a response with our headers; `status` is 0 until the response begins."""
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send, self._request_id = send, request_id
@@ -67,7 +67,7 @@ class _Answer:
 
     @property
     def age_ns(self) -> int:
-        """Return how long ago the request came, in ns."""
+        """Return the time since the request arrived, in ns."""
         return time.perf_counter_ns() - self._began_ns
 
     async def __call__(self, message: Message) -> None:
@@ -82,6 +82,6 @@ class _Answer:
 
 
 def _request_id(headers: Headers) -> str:
-    """Return the caller's own id when it is a tame one, else a new one."""
+    """Return the caller's own id if it is safe to log, else a new one."""
     given = headers.get(REQUEST_ID_HEADER, "")
     return given if is_tame(given) else new_correlation_id()

@@ -1,7 +1,8 @@
-"""The description of the interface for programs: what FastAPI knows of the routes, and what it cannot know.
+"""The OpenAPI document: FastAPI's, completed with what FastAPI cannot know.
 
 That is: the role that each operation needs, every status it may answer with, msgpack beside JSON, the headers of
-answers, and an example of each body, put together from the examples of its fields.
+Added are the role that each operation requires, every status that it may return, msgpack beside JSON, the headers of
+answers, and an example of each body, assembled from the examples of its fields.
 """
 
 from __future__ import annotations
@@ -25,51 +26,51 @@ from ibdesk_server.security.principal import Role
 Plain = dict[str, Any]
 
 _TAGS = {
-    "orders": "Orders: see, place, change, cancel. Those by hand pass the same risk gate as those of strategies.",
-    "book": "The book: positions, fills, round trips, the account.",
-    "runs": "Strategies that trade, or have traded: start, watch, change, stop.",
+    "orders": "List, place, change and cancel orders. Orders by hand pass the same risk gate as those of strategies.",
+    "book": "Positions, fills, round trips and the account.",
+    "runs": "Strategy runs: start, watch, change and stop them.",
     "strategies": "The strategy files of the server's folder.",
-    "market": "Quotes, bars, history. The caller says how old an answer may be.",
-    "instruments": "What there is to trade.",
-    "risk": "The limits of the risk gate, and the word that halts or resumes trading.",
-    "backtests": "Backtests in the background, each in a process of its own.",
-    "journal": "The record: every event that reached the engine, and what it did about it.",
+    "market": "Quotes, bars and history. The caller sets the maximum age of an answer.",
+    "instruments": "Instruments that can be traded.",
+    "risk": "The limits of the risk gate; halt and resume trading.",
+    "backtests": "Backtests in the background, each in its own process.",
+    "journal": "Every event that reached the engine, and the engine's actions.",
     "settings": "The settings in effect.",
-    "users": "Who may log in.",
-    "keys": "Keys for programs.",
-    "login": "Log in by password, and stay so.",
-    "session": "A browser's way in and out.",
-    "feed": "News as they happen, as server-sent events; the WebSocket at `/feed` says the same in msgpack.",
-    "health": "Is it alive, is it ready, how is everything?",
+    "users": "Users who may log in.",
+    "keys": "API keys for programs.",
+    "login": "Log in by password and renew the login.",
+    "session": "Log a browser in and out.",
+    "feed": "Updates as server-sent events. The WebSocket at `/feed` sends the same in msgpack.",
+    "health": "Liveness, readiness, component health and metrics.",
 }
 _SAYS = {
-    401: "Nobody knows who asks: send a key or a token.",
-    403: "The role or the key's areas do not allow it, or another site's page asks.",
-    404: "There is no such thing.",
-    406: "`Accept` leaves neither JSON nor msgpack.",
-    409: "It does not fit the state that the thing or the desk is in; a denied order, too.",
-    412: "It has changed since it was seen.",
+    401: "Not authenticated: send a key or a token.",
+    403: "The caller's role or the key's scopes do not allow it, or a page of another site asks.",
+    404: "Not found.",
+    406: "`Accept` allows neither JSON nor msgpack.",
+    409: "Not possible in the present state of the resource or desk; also a denied order.",
+    412: "The resource has changed since the caller read it.",
     413: "The body is too long.",
     415: "The body is neither JSON nor msgpack.",
-    422: "The request is not valid; `errors` tells each fault.",
-    429: "Too many requests: `Retry-After` tells when to come again.",
-    502: "TWS refused, and its reason is told.",
-    503: "The desk or TWS cannot be reached now, or a queue is full; nothing was done, and nothing will be.",
-    504: "The engine has not answered: whether it was done is not known.",
+    422: "The request is not valid; `errors` lists each fault.",
+    429: "Too many requests: try again after `Retry-After` seconds.",
+    502: "TWS refused; `detail` quotes its reason.",
+    503: "The desk or TWS cannot be reached, or a queue is full. Nothing was done, and nothing will be done later.",
+    504: "The engine has not answered: it is not known whether the command was carried out.",
 }
 _HEADERS = {
-    "X-Request-ID": "find the request in the log by it",
-    "ETag": "good for `If-None-Match`, that of an order also for `If-Match`",
+    "X-Request-ID": "the id of the request in the log",
+    "ETag": "for `If-None-Match`; an order's also for `If-Match`",
     "Link": "the next page, as `rel=next`",
-    "Location": "where the new thing is",
-    "Idempotent-Replayed": "`true` when this is the answer of the first time",
-    "Age": "how many seconds old the answer is",
-    "Retry-After": "when to come again, in seconds",
+    "Location": "the path of the new resource",
+    "Idempotent-Replayed": "`true` if this is the stored answer to an earlier request",
+    "Age": "the age of the answer in seconds",
+    "Retry-After": "how many seconds to wait before the next try",
 }
 
 
 def describe(routers: Sequence[APIRouter]) -> Plain:
-    """Return the OpenAPI document of an app that has these routers."""
+    """Return the OpenAPI document of an app with these routers."""
     routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
     document = get_openapi(
         title="ibdesk",
@@ -98,7 +99,7 @@ def _place(tag: str) -> int:
 
 
 def _role(dependant: Dependant) -> Role | None:
-    """Return the highest role that a route asks for, None when anybody may come."""
+    """Return the highest role that a route requires, None if it is open to everybody."""
     roles = [_role(each) for each in dependant.dependencies]
     if isinstance(dependant.call, RequiredRole):
         roles.append(dependant.call.role)
@@ -116,7 +117,7 @@ def _complete(operation: Plain, path: str, method: str, role: Role | None, schem
     for status, response in operation["responses"].items():
         _complete_answer(operation, path, method, int(status), response, schemas)
     if is_api and method == "get":
-        operation["responses"]["304"] = {"description": "The caller has it already.", "headers": _headers("ETag")}
+        operation["responses"]["304"] = {"description": "The caller's copy is current.", "headers": _headers("ETag")}
     for status in _failures(operation, path, method, role):
         operation["responses"][str(status)] = _problem(status, path)
     for parameter in operation.get("parameters", ()):
@@ -148,7 +149,7 @@ def _complete_answer(operation: Plain, path: str, method: str, status: int, resp
 
 
 def _complete_parameter(parameter: Plain, schemas: Plain) -> None:
-    """Give a parameter the example of its schema, where the documents' readers look for it."""
+    """Copy the example of a parameter's schema to the parameter, where viewers look for it."""
     if "examples" in parameter["schema"] or not _is_null(parameter["schema"]):
         parameter["example"] = example_of(parameter["schema"], schemas)
 
@@ -158,7 +159,7 @@ def _is_null(schema: Plain) -> bool:
 
 
 def _failures(operation: Plain, path: str, method: str, role: Role | None) -> list[int]:
-    """Return the statuses of the problems that an operation may answer with."""
+    """Return the error statuses that an operation may return."""
     found = {429}
     if role is not None:
         found |= {401, 403}
@@ -207,7 +208,7 @@ def _headers(*names: str) -> Plain:
 
 
 def example_of(schema: Plain, schemas: Plain) -> Any:
-    """Return an example of what a schema describes: its own, or one made of those of its parts."""
+    """Return a schema's own example, or one assembled from the examples of its parts."""
     if "$ref" in schema:
         return example_of(schemas[schema["$ref"].rpartition("/")[2]], schemas)
     if schema.get("examples"):

@@ -1,4 +1,4 @@
-"""Small pages for browsers, where programs get JSON: what this is, and what went wrong."""
+"""Small HTML pages for browsers, where programs receive JSON: the landing page and errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ body {{ font: 16px/1.55 system-ui, sans-serif; color: #1d2733; background: #fff;
 
 
 def wants_page(request: Request) -> bool:
-    """Return whether a request is a browser's that shows what it gets: HTML is liked better than JSON."""
+    """Return whether a browser shows the answer as a page: `Accept` prefers HTML to JSON."""
     accept = ",".join(request.headers.getlist("accept"))
     return request.method in {"GET", "HEAD"} and preferred(accept, (_JSON, _HTML)) == _HTML
 
@@ -35,7 +35,7 @@ def page(title: str, content: str, *, status: int = 200, headers: dict[str, str]
 
 
 def problem_page(status: int, title: str, detail: str, request_id: str, headers: dict[str, str]) -> HTMLResponse:
-    """Return a problem as a page, with a way on."""
+    """Return a problem as a page, with a hint how to log in if it is a 401."""
     way_on = "<p>To log in, type <code>ibdesk login</code> on the server's machine and open what it prints.</p>"
     found = f"<p>{escape(detail[:1].upper() + detail[1:])}.</p>{way_on if status == 401 else ''}"
     content = f"{found}<p><small>{status}, request {escape(request_id)}</small></p>"

@@ -1,7 +1,8 @@
-"""Long lists, page by page: a cursor says where a page ended, so that what comes meanwhile shifts nothing.
+"""Paging of lists by cursor, so that items added meanwhile do not shift the pages.
 
 A cursor holds the sorted column's value and the key of the last item. The next page begins behind these two, whatever
-was inserted before them: walking all pages meets every item that was there at the start exactly once.
+A cursor holds the sort column's value and the key of the page's last item. The next page begins after these two.
+Walking all pages returns every item that existed at the start exactly once.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _Nanoseconds = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class _Mark(msgspec.Struct, frozen=True, array_like=True):
-    """Where a page ended; `value` is text or ns UTC, None when the item has none."""
+    """The end of a page; `value` is text or ns UTC, None if the item has no value."""
 
     sort: str
     value: _Nanoseconds | str | None
@@ -32,12 +33,12 @@ class _Mark(msgspec.Struct, frozen=True, array_like=True):
 
 Cursor = Annotated[
     str | None,
-    Query(max_length=_LONGEST_CURSOR, description="where the page before ended: the `next` of its answer"),
+    Query(max_length=_LONGEST_CURSOR, description="the `next` of the previous page"),
 ]
 
 
 def link_to_next(request: Request, response: Response, cursor: str | None) -> None:
-    """Have the response link to the next page, if there is one, with the filters of this one."""
+    """Add a `Link` header to the next page, if there is one, with the filters of this page."""
     if cursor is not None:
         kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
         target = f"{request.url.path}?{urlencode([*kept, ('cursor', cursor)])}"
@@ -45,20 +46,20 @@ def link_to_next(request: Request, response: Response, cursor: str | None) -> No
 
 
 class Paging:
-    """How much of a list a request wants, and from where on."""
+    """The part of a list that a request asks for."""
 
     def __init__(self, request: Request, response: Response, limit: int, cursor: str | None) -> None:
         self._request, self._response = request, response
         self._limit, self._cursor = limit, cursor
 
     def page(self, frame: pl.DataFrame, *, sort: str, key: pl.Expr) -> tuple[pl.DataFrame, str | None]:
-        """Return one page of a frame, and the cursor of the next one, None at the end.
+        """Return one page of a frame and the cursor of the next page, None at the end.
 
-        `sort` names a column of text or times, with a minus in front for descending; items without a value come last.
-        `key` is text that no two items share. The response gets a `Link` to the next page.
+        `sort` names a column of text or times; a minus in front sorts descending. Items without a value come last.
+        `key` is text that is unique for each item. The response gets a `Link` to the next page.
 
         Raises:
-            HTTPException: 422, if the cursor is none, or one of a list sorted otherwise.
+            HTTPException: 422, if the cursor is not valid, or belongs to a list sorted differently.
         """
         column, descending = sort.removeprefix("-"), sort.startswith("-")
         keyed = frame.with_columns(_key=key.cast(pl.String)).sort(
@@ -80,7 +81,7 @@ async def _paging(
     request: Request,
     response: Response,
     limit: Annotated[
-        int, Query(ge=1, le=LARGEST_PAGE, description="how many items a page has at most", examples=[100])
+        int, Query(ge=1, le=LARGEST_PAGE, description="maximum number of items in a page", examples=[100])
     ] = 100,
     cursor: Cursor = None,
 ) -> Paging:
@@ -91,7 +92,7 @@ Pages = Annotated[Paging, Depends(_paging)]
 
 
 def _is_behind(mark: _Mark, found: pl.Expr, *, descending: bool) -> pl.Expr:
-    """Return whether a row comes after the mark."""
+    """Return the expression that is true for rows after the mark."""
     key = pl.col("_key")
     key_behind = key < mark.key if descending else key > mark.key
     if mark.value is None:
@@ -109,7 +110,9 @@ def _read(cursor: str, sort: str, *, kind: type) -> _Mark:
         data = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         mark = msgspec.msgpack.decode(data, type=_Mark)
     except (binascii.Error, ValueError, msgspec.DecodeError):
-        raise HTTPException(422, "this cursor is none of this server: use the `next` of a page as it is") from None
+        raise HTTPException(422, "this cursor is not valid: use the `next` of a page unchanged") from None
     if mark.sort != sort or not (mark.value is None or isinstance(mark.value, kind)):
-        raise HTTPException(422, "this cursor is of a list that is sorted otherwise: keep `sort`, or begin anew")
+        raise HTTPException(
+            422, "this cursor belongs to a list sorted differently: keep `sort`, or start at the first page"
+        )
     return mark

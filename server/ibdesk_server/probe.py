@@ -1,6 +1,6 @@
-"""``python -m ibdesk_server.probe``: does a process of a desk answer? For containers and service managers.
+"""``python -m ibdesk_server.probe``: check that a process of a desk answers, for containers and service managers.
 
-It needs Python alone and imports nothing of ibdesk, so that asking costs a twentieth of a second::
+It imports only the standard library, so a check takes about 0.05 s::
 
     python -m ibdesk_server.probe http://127.0.0.1:8000/health/live
     python -m ibdesk_server.probe http://127.0.0.1:8000/health/ready --key-file /run/secrets/probe_key
@@ -9,7 +9,7 @@ It needs Python alone and imports nothing of ibdesk, so that asking costs a twen
     python -m ibdesk_server.probe guardian:/var/lib/ibdesk/guardian-paper.sock
     python -m ibdesk_server.probe guardian:/var/lib/ibdesk
 
-Exits with 0 when it does, else with 1 and one sentence on standard error. A redirection is an answer.
+The exit code is 0 if the process answers, else 1 with one sentence on standard error. A redirect counts as an answer.
 """
 
 from __future__ import annotations
@@ -28,18 +28,19 @@ _STATUS = b'{"do": "status"}\n'
 
 
 class ProbeError(Exception):
-    """It does not answer, or answers that it is not well."""
+    """The process does not answer, or reports that it is not healthy."""
 
 
 def probe(url: str, *, key: str = "", seconds: float = 3.0) -> None:
-    """Return when an ``http://`` address answers with a status below 400, or a ``tcp://`` one takes a connection.
+    """Return once an ``http://`` address answers with a status below 400, or a ``tcp://`` one accepts a connection.
 
     Behind a ``unix:`` path is a desk port, which must also say its welcome, and behind a ``guardian:`` path a guardian,
-    which must answer; of a folder it is the guardian of any mode. `key` is the API key to show.
+    A ``unix:`` path is a desk port, which must send its welcome. A ``guardian:`` path is a guardian's socket, or a
+    folder with the socket of a guardian in any mode, which must answer. `key` is the API key to send.
 
     Raises:
-        ProbeError: If it does not within `seconds`.
-        ValueError: If the address is of another kind.
+        ProbeError: If there is no answer within `seconds`.
+        ValueError: If the address has another scheme.
     """
     if url.startswith(_UNIX):
         _listen_for_word(url.removeprefix(_UNIX), b"", seconds=seconds)
@@ -50,7 +51,7 @@ def probe(url: str, *, key: str = "", seconds: float = 3.0) -> None:
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in {"http", "tcp"} or parts.hostname is None or parts.port is None:
         raise ValueError(
-            f"{url} is no address to probe: write http://HOST:PORT/PATH, tcp://HOST:PORT, unix:PATH or guardian:PATH"
+            f"{url} cannot be probed: write http://HOST:PORT/PATH, tcp://HOST:PORT, unix:PATH or guardian:PATH"
         )
     try:
         if parts.scheme == "tcp":
@@ -64,7 +65,7 @@ def probe(url: str, *, key: str = "", seconds: float = 3.0) -> None:
 
 
 def _ask_guardian(path: Path, *, seconds: float) -> None:
-    """Wait for the answer of the guardian at this socket, or of one in this folder.
+    """Wait for the answer of the guardian at this socket, or of any guardian in this folder.
 
     Raises:
         ProbeError: If there is none within `seconds`.
@@ -82,23 +83,23 @@ def _ask_guardian(path: Path, *, seconds: float) -> None:
 
 
 def _listen_for_word(path: str, question: bytes, *, seconds: float) -> None:
-    """Wait until the other side speaks: a process that hangs still takes connections.
+    """Wait until the other side sends something: a process that hangs still accepts connections.
 
     Raises:
-        ProbeError: If it does not within `seconds`.
+        ProbeError: If it sends nothing within `seconds`.
     """
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(seconds)
             connection.connect(path)
             if question:
-                # Sending nothing fails too where the other side has spoken and hung up already.
+                # Even sending zero bytes fails if the other side has sent its message and closed already.
                 connection.sendall(question)
             heard = connection.recv(1)
     except OSError as error:
         raise ProbeError(f"unix:{path} does not answer: {error}") from None
     if not heard:
-        raise ProbeError(f"unix:{path} hangs up without a word")
+        raise ProbeError(f"unix:{path} closed the connection without an answer")
 
 
 def _status(host: str, port: int, path: str, *, key: str, seconds: float) -> int:
@@ -111,11 +112,11 @@ def _status(host: str, port: int, path: str, *, key: str, seconds: float) -> int
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Probe what the arguments say and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m ibdesk_server.probe", description="Ask whether a process answers.")
+    """Probe the address in the arguments and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m ibdesk_server.probe", description="Check that a process answers.")
     parser.add_argument("url", help="http://HOST:PORT/PATH, tcp://HOST:PORT, unix:PATH or guardian:PATH")
-    parser.add_argument("--key-file", type=Path, help="file with the API key to show")
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long to wait for the answer")
+    parser.add_argument("--key-file", type=Path, help="file with the API key to send")
+    parser.add_argument("--seconds", type=float, default=3.0, help="how many seconds to wait for the answer")
     asked = parser.parse_args(arguments)
     try:
         key = asked.key_file.read_text(encoding="utf-8").strip() if asked.key_file is not None else ""

@@ -1,4 +1,4 @@
-"""Errors as answers: one shape for all of them, problem details (RFC 9457), with the id to find them in the log by."""
+"""Errors as problem details (RFC 9457), with the id to find them in the log."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ MEDIA_TYPE = "application/problem+json"
 
 _RETRY_SECONDS = "1"
 _UNREADABLE_BODY = "There was an error parsing the body"
-# What a caller sent wrong is told as far as a person can read it.
+# How many faults of a request are reported, and how many characters of a faulty name.
 _MOST_FAULTS, _LONGEST_NAME = 50, 100
-# An absolute path: not a part of an address, and more than one name.
+# An absolute path of at least two names that is not part of a URL.
 _FILE_PATH = re.compile(r"(?<![\w:/.])/(?:[^\s/:'\",;]+/)+[^\s/:'\",;]+")
 
-# The first class that fits tells the status.
+# The first matching class determines the status.
 _STATUS_OF: tuple[tuple[type[IbdeskError], HTTPStatus], ...] = (
     (UnknownNameError, HTTPStatus.NOT_FOUND),
     (NameTakenError, HTTPStatus.CONFLICT),
@@ -75,25 +75,25 @@ _STATUS_OF: tuple[tuple[type[IbdeskError], HTTPStatus], ...] = (
 
 
 class FieldProblem(BaseModel):
-    """What is wrong with one field of a request."""
+    """A fault in one field of a request."""
 
-    where: str = Field(description="the field, as a path", examples=["body.parameters.fast"])
+    where: str = Field(description="path of the field", examples=["body.parameters.fast"])
     what: str = Field(examples=["Input should be greater than or equal to 1"])
 
 
 class Problem(BaseModel):
-    """An error, as RFC 9457 has it."""
+    """An error as RFC 9457 defines it."""
 
-    type: str = Field("about:blank", description="the kind of problem; `about:blank` says no more than the status")
+    type: str = Field("about:blank", description="URI of the kind of problem; `about:blank` if the status says it all")
     title: str = Field(examples=["Not Found"])
     status: int = Field(examples=[404])
-    detail: str = Field(description="one sentence that names the thing and what to do")
-    instance: str = Field(description="the path of the request")
-    correlation_id: str = Field(description="find the request in the server's log by this id")
-    errors: list[FieldProblem] = Field([], description="for a request that is not valid: each fault")
+    detail: str = Field(description="one sentence: the cause and the remedy")
+    instance: str = Field(description="path of the request")
+    correlation_id: str = Field(description="id of the request in the server's log")
+    errors: list[FieldProblem] = Field([], description="each fault of an invalid request")
     facts: dict[str, str | float | None] = Field(
         {},
-        description="the figures behind the sentence, by name",
+        description="figures of the error, by name",
         examples=[{"order_id": "manual-h1k2", "rule": "max_position_shares", "limit": 500, "asked": 700}],
     )
 
@@ -123,7 +123,7 @@ def problem_response(
 
 
 def install(app: FastAPI) -> None:
-    """Have all errors of the app answered as problems."""
+    """Answer all errors of the app as problems."""
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(IbdeskError, _on_ours)
@@ -133,12 +133,12 @@ async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - for the type checker; Starlette calls by class
     detail, headers = error.detail, dict(error.headers) if error.headers else {}
     if detail == HTTPStatus(error.status_code).phrase:
-        # The framework's own words say no more than the status.
+        # FastAPI's own text only repeats the status.
         match error.status_code:
             case HTTPStatus.NOT_FOUND:
-                detail = f"there is nothing at {request.url.path}"
+                detail = f"{request.url.path} does not exist"
             case HTTPStatus.METHOD_NOT_ALLOWED:
-                detail = f"{request.url.path} takes no {request.method}: it takes {headers.get('Allow', 'GET')}"
+                detail = f"{request.url.path} does not support {request.method}: use {headers.get('Allow', 'GET')}"
     if error.status_code == HTTPStatus.BAD_REQUEST and detail == _UNREADABLE_BODY:
         detail = "the body cannot be read: send JSON in UTF-8"
     return _answer(request, error.status_code, detail, headers=headers or None)
@@ -149,7 +149,7 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     for fault in error.errors():
         if fault["type"] == "json_invalid":
             reason = fault.get("ctx", {}).get("error", "it cannot be read")
-            return problem_response(400, f"the body is no JSON: {reason}", path=request.url.path)
+            return problem_response(400, f"the body is not valid JSON: {reason}", path=request.url.path)
     faults = [
         FieldProblem(where=".".join(str(part)[:_LONGEST_NAME] for part in fault["loc"]), what=_what(fault, request))
         for fault in error.errors()[:_MOST_FAULTS]
@@ -159,7 +159,7 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 
 def _what(fault: dict[str, Any], request: Request) -> str:
-    """Return what is wrong in a sentence; an unknown field is told with the one that was probably meant."""
+    """Return the fault as a sentence; for an unknown field, it suggests a known one."""
     route = request.scope.get("route")
     if fault["type"] == "extra_forbidden" and isinstance(route, StrictRoute):
         _, *path, name = fault["loc"]
@@ -175,14 +175,14 @@ async def _on_ours(request: Request, error: Exception) -> Response:
     state: DeskState = request.app.state.services.desk.state
     if state is not DeskState.OPEN and status is not HTTPStatus.GATEWAY_TIMEOUT:
         status = HTTPStatus.SERVICE_UNAVAILABLE
-    # Why a desk has failed and where it lives is for its log, and for who may read it.
+    # The cause of a desk's failure and its address appear in the log only.
     if isinstance(error, OutcomeUnknownError):
         detail = (
-            "the engine has not answered: whether the command was carried out is not known; look at orders, runs and "
-            "risk before you give it again"
+            "the engine has not answered: it is not known whether the command was carried out; check orders, runs and "
+            "risk before you repeat it"
         )
     elif isinstance(error, DetachedError):
-        detail = "the engine is away: nothing was done, and nothing of this will be done later; try again"
+        detail = "the engine is away: nothing was done, and nothing will be done later; try again"
     elif state is DeskState.FAILED:
         detail = "the desk has failed and stopped trading: its log says why"
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
@@ -195,19 +195,19 @@ async def _on_ours(request: Request, error: Exception) -> Response:
 def _answer(
     request: Request, status: int, detail: str, *, headers: dict[str, str] | None = None, **others: Any
 ) -> Response:
-    """Return a problem: a page for a browser that shows what it gets, JSON for programs."""
+    """Return a problem as a page for browsers, as JSON for programs."""
     if wants_page(request):
         return problem_page(status, HTTPStatus(status).phrase, detail, correlation_id.get(), headers or {})
     return problem_response(status, detail, path=request.url.path, headers=headers, **others)
 
 
 def without_paths(text: str) -> str:
-    """Return a sentence in which files go by their names alone: where they are is nobody's business."""
+    """Return a sentence in which absolute paths are reduced to file names, so that clients do not learn folders."""
     return _FILE_PATH.sub(lambda found: found[0].rpartition("/")[2], text)
 
 
 def _facts(error: Exception) -> dict[str, str | float | None]:
-    """Return what the error says in figures and names; a figure without end is none in JSON."""
+    """Return the error's attributes that are text or numbers; infinite numbers become None, as JSON has no infinity."""
     return {name: _fact(value) for name, value in vars(error).items() if isinstance(value, str | float | int)}
 
 

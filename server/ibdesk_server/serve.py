@@ -1,4 +1,4 @@
-"""The web server of one desk: the application, its key, its address, its life."""
+"""The web server of one desk: application, key, address, start and stop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class WebServer:
     """The web server of one desk.
 
     Its address is taken when it is made; it answers while `run` runs. Cancelling `run` is the only stop: feed
-    clients are told to go, requests under way end, and the address is given back. Signals are left to the caller.
+    The constructor binds the address; requests are answered while `run` runs. Cancelling `run` is the only way to stop:
+    feed clients are disconnected, requests in progress finish, and the address is released. Signals are the caller's.
     """
 
     def __init__(
@@ -28,14 +29,15 @@ class WebServer:
         is_shared: bool = False,
         worker: str = "1",
     ) -> None:
-        """Bind the address of the settings; with `any_port` the next free one when its port is taken.
+        """Bind the address of the settings; with `any_port`, the next free port if it is taken.
 
         Servers of several processes that are all `is_shared` may have one address, and the connections among them;
-        `worker` tells one from another, in metrics above all.
+        Servers of several processes may share one address if all are `is_shared`; each connection goes to one of them.
+        `worker` names this server, for example in metrics.
 
         Raises:
-            AddressInUseError: If the port is taken and no other will do.
-            ConfigError: If the address cannot be listened on, or the API key cannot be read or made.
+            AddressInUseError: If the port is taken and `any_port` does not help.
+            ConfigError: If listening on the address fails, or the API key cannot be read or created.
         """
         self.security = Security.open(settings.server)
         self.app = create_app(desk, settings, security=self.security, worker=worker)
@@ -53,7 +55,7 @@ class WebServer:
 
     @property
     def port(self) -> int:
-        """Return the port that was bound."""
+        """Return the bound port."""
         return self._listener.port
 
     @property
@@ -67,7 +69,7 @@ class WebServer:
         return f"ws{self.url.removeprefix('http')}/feed"
 
     def login_url(self, principal: Principal | None = None) -> str:
-        """Return a new address that logs a browser in as somebody, by default as who holds the key, once."""
+        """Return a new one-time login URL for a browser, by default with the rights of the machine's key."""
         return self.url + self.security.login_path(principal)
 
     async def until_answering(self) -> None:
@@ -75,14 +77,14 @@ class WebServer:
         await self._listener.answering.wait()
 
     def close(self) -> None:
-        """Give the address back; for a server that is never run."""
+        """Release the address of a server that never ran."""
         self._listener.close()
 
     async def run(self) -> None:
-        """Serve until cancelled, or until the feed fails: a server that cannot tell the news does not go on.
+        """Serve until cancelled, or until the feed fails: a server without a feed must not continue.
 
         Raises:
-            Exception: What the feed failed of.
+            Exception: The error that ended the feed.
         """
         listening = asyncio.create_task(self._listener.run(self.app), name="web server")
         failing = asyncio.create_task(self._watch.supervisor.until_ended(), name="watch of the watch")
@@ -103,6 +105,6 @@ async def serve(desk: DeskHandle, settings: Settings) -> None:
 
     Raises:
         AddressInUseError: If the port is taken.
-        ConfigError: If the address cannot be listened on, or the API key cannot be read or made.
+        ConfigError: If listening on the address fails, or the API key cannot be read or created.
     """
     await WebServer(desk, settings).run()

@@ -1,4 +1,4 @@
-"""What can be set about the server and the dashboard, and the whole tree of settings that they complete."""
+"""The settings of the server and the dashboard, and the complete settings tree."""
 
 from __future__ import annotations
 
@@ -21,111 +21,116 @@ def _key_file(state_folder: Path) -> Path:
 
 
 class RequestSettings(Section):
-    """How large and how slow a request may be."""
+    """Limits on the size and duration of requests."""
 
-    body_bytes: int = Field(1_048_576, ge=1_024, description="how long a body may be")
-    url_bytes: int = Field(8_192, ge=256, le=65_536, description="how long path and query together may be")
-    header_count: int = Field(100, ge=20, le=1_000, description="how many header fields there may be")
-    header_bytes: int = Field(32_768, ge=2_048, le=65_536, description="how long all header fields together may be")
-    body_seconds: float = Field(15, gt=0, le=600, description="how long a body may take to arrive")
-    head_seconds: float = Field(10, gt=0, le=600, description="how long path and header fields may take to arrive")
+    body_bytes: int = Field(1_048_576, ge=1_024, description="maximum size of a request body")
+    url_bytes: int = Field(8_192, ge=256, le=65_536, description="maximum size of path and query together")
+    header_count: int = Field(100, ge=20, le=1_000, description="maximum number of header fields")
+    header_bytes: int = Field(32_768, ge=2_048, le=65_536, description="maximum size of all header fields together")
+    body_seconds: float = Field(15, gt=0, le=600, description="time limit for a request body to arrive")
+    head_seconds: float = Field(10, gt=0, le=600, description="time limit for path and header fields to arrive")
     heads_per_address: int = Field(
-        64, ge=1, description="how many connections of one address may take so long; any more have a second"
+        64, ge=1, description="how many connections of one address may use this time limit; any more have one second"
     )
 
     @property
     def heads(self) -> HeadLimits:
-        """Return the limits of heads."""
+        """The limits on request heads."""
         return HeadLimits(seconds=self.head_seconds, per_address=self.heads_per_address)
 
 
 class ServerSettings(Section):
-    """The server: API and feed of one desk."""
+    """The server of one desk: API and feed."""
 
-    host: str = Field("127.0.0.1", description="address to listen on; a wider one needs users and encryption")
+    host: str = Field(
+        "127.0.0.1", description="address to listen on; one that other machines can reach needs users and encryption"
+    )
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0 takes any free one")
-    workers: int = Field(1, ge=1, le=64, description="how many processes serve the address")
+    workers: int = Field(1, ge=1, le=64, description="number of processes that serve the address")
     key_file: Path = Field(
         default_factory=lambda: _key_file(state_folder()),
-        description="where the API key is kept, in state_folder by default; made at the first start",
+        description="file with the API key, by default in state_folder; created at the first start",
     )
-    strategies: Path = Field(Path("strategies"), description="folder whose files may be started")
-    landing: str = Field("/docs", description="where a one-time login leads, for example the dashboard's address")
-    security: SecuritySettings = Field(default_factory=SecuritySettings, description="who gets in, and for how long")
-    tls: TlsSettings = Field(default_factory=TlsSettings, description="how connections are encrypted")
-    limits: LimitSettings = Field(default_factory=LimitSettings, description="how much anybody may ask")
+    strategies: Path = Field(Path("strategies"), description="folder of the strategy files that may be started")
+    landing: str = Field(
+        "/docs", description="page to open after a one-time login, for example the dashboard's address"
+    )
+    security: SecuritySettings = Field(
+        default_factory=SecuritySettings, description="authentication and login durations"
+    )
+    tls: TlsSettings = Field(default_factory=TlsSettings, description="encryption of connections")
+    limits: LimitSettings = Field(default_factory=LimitSettings, description="rate limits for each caller")
     backtests: BacktestSettings = Field(
-        default_factory=BacktestSettings, description="what backtests over the API may take"
+        default_factory=BacktestSettings, description="limits on backtests over the API"
     )
     requests: RequestSettings = Field(
-        default_factory=RequestSettings, description="how large and how slow a request may be"
+        default_factory=RequestSettings, description="limits on the size and duration of requests"
     )
-    cors: tuple[str, ...] = Field(
-        (), description="web origins whose pages may call the API with a key or token; none by default"
-    )
-    shutdown_seconds: int = Field(1, ge=1, le=60, description="how long requests under way may take at the end")
-    feed: FeedSettings = Field(default_factory=FeedSettings, description="how often the feed speaks, and to how many")
+    cors: tuple[str, ...] = Field((), description="web origins whose pages may call the API with a key or token")
+    shutdown_seconds: int = Field(1, ge=1, le=60, description="how long to wait for requests in progress when stopping")
+    feed: FeedSettings = Field(default_factory=FeedSettings, description="rate of the feed and number of its clients")
 
     @property
     def directory_file(self) -> Path:
-        """Return where users and keys are kept: beside the machine's key."""
+        """The file of users and keys, in the folder of the machine's key."""
         return self.key_file.with_name("access.db")
 
     @property
     def token_key_file(self) -> Path:
-        """Return where the key is kept that access tokens are signed with: beside the machine's key."""
+        """The file of the key that signs access tokens, in the folder of the machine's key."""
         return self.key_file.with_name("token.key")
 
     @model_validator(mode="after")
     def _is_private(self) -> ServerSettings:
         if not is_loopback(self.host) and not self.tls.encrypted:
             raise ValueError(
-                f"on server.host {self.host} passwords and orders would cross the network unencrypted: give a "
-                "server.tls.certificate and its server.tls.key, or set server.tls.behind_proxy when a proxy encrypts"
+                f"with server.host {self.host}, passwords and orders would cross the network unencrypted: set "
+                "server.tls.certificate and server.tls.key, or server.tls.behind_proxy if a proxy encrypts"
             )
         return self
 
     @property
     def guarded(self) -> SecuritySettings:
-        """Return who gets in, with the pages of `cors` among those that may change something."""
+        """The security settings, with the origins of `cors` among those whose pages may make changes."""
         return self.security.model_copy(update={"origins": (*self.security.origins, *self.cors)})
 
 
 class DashboardSettings(Section):
     """The dashboard's process."""
 
-    host: str = Field("127.0.0.1", description="address to listen on; a wider one needs a proxy that encrypts")
+    host: str = Field(
+        "127.0.0.1", description="address to listen on; one that other machines can reach needs a proxy that encrypts"
+    )
     port: int = Field(5006, ge=0, le=65_535, description="port to listen on; 0 takes any free one")
     feed: str = Field(
         "",
         pattern=r"^(wss?://.+)?$",
-        description="address of the feed, such as wss://desk.example.com/feed; by default that of server.port here",
+        description="address of the feed, such as wss://desk.example.com/feed; by default at server.port here",
     )
     key: SecretStr | None = Field(
-        None, description="API key that it reads the feed with; by default one that it makes on the server's machine"
+        None,
+        description="API key with which it reads the feed; by default it creates one on the server's machine",
     )
-    names: tuple[str, ...] = Field((), description="names by which browsers call it, such as desk.example.com")
+    names: tuple[str, ...] = Field((), description="host names under which browsers reach it, such as desk.example.com")
     path_prefix: str = Field(
         "",
         pattern=r"^(/[A-Za-z0-9._-]+)*$",
-        description="what its paths begin with, such as /desk, behind a proxy that passes paths on as they are",
+        description="prefix of its paths, such as /desk, behind a proxy that forwards paths unchanged",
     )
-    behind_proxy: bool = Field(
-        False, description="a proxy in front of it does the encryption, and nobody else can reach it"
-    )
+    behind_proxy: bool = Field(False, description="a proxy in front of it encrypts, and it cannot be reached otherwise")
 
     @model_validator(mode="after")
     def _is_private(self) -> DashboardSettings:
         if not is_loopback(self.host) and not self.behind_proxy:
             raise ValueError(
-                f"on dashboard.host {self.host} logins would cross the network unencrypted: set "
-                "dashboard.behind_proxy when a proxy encrypts, and nobody else can reach it"
+                f"with dashboard.host {self.host}, logins would cross the network unencrypted: set "
+                "dashboard.behind_proxy if a proxy encrypts and the dashboard cannot be reached otherwise"
             )
         return self
 
 
 class Settings(DeskSettings):
-    """Everything that can be set: the desk, its server and its dashboard."""
+    """All settings: the desk, its server and its dashboard."""
 
     others: ClassVar[frozenset[str]] = frozenset()
 

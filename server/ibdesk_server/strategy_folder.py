@@ -1,4 +1,4 @@
-"""The folder of strategy files that may be started from outside."""
+"""The folder of strategy files that clients may start."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ibdesk.errors import StrategyError
 
 
 class StrategyFile(msgspec.Struct, frozen=True):
-    """One file: what it defines, or why it cannot be used."""
+    """A strategy file: its contents, or in `error` why it cannot be used."""
 
     file: str
     class_name: str = ""
@@ -24,19 +24,19 @@ class StrategyFile(msgspec.Struct, frozen=True):
 
 
 class StrategyFolder:
-    """Finds strategies by the name of their file; nothing outside the folder can be named."""
+    """Finds strategies by file name; files outside the folder cannot be named."""
 
     def __init__(self, path: Path, limits: TrialLimits | None = None) -> None:
         self._path, self._limits = path, limits or TrialLimits()
         self._listed: dict[Path, tuple[tuple[int, int], StrategyFile]] = {}
 
     def files(self) -> list[StrategyFile]:
-        """Return what each file of the folder holds, by name; a file is run again only after it was changed."""
+        """Return the strategy files of the folder, by name; a file is tried again only after it has changed."""
         paths = sorted(path for path in self._path.glob("*.py") if not path.name.startswith("_"))
         return [self._described(path) for path in paths if self._is_inside(path)]
 
     def path_of(self, file: str) -> Path:
-        """Return where a file of the folder is.
+        """Return the path of a file of the folder.
 
         Raises:
             StrategyError: If the folder has no such file.
@@ -44,11 +44,11 @@ class StrategyFolder:
         path = self._path / file
         if Path(file).name != file or path.suffix != ".py" or not path.is_file() or not self._is_inside(path):
             known = ", ".join(found.file for found in self.files()) or "none"
-            raise StrategyError(f"there is no strategy file {file!r} in the server's folder; it has: {known}")
+            raise StrategyError(f"the server's strategy folder does not contain {file!r}; it contains: {known}")
         return path
 
     def check(self, path: Path, parameters: dict[str, Any]) -> None:
-        """Refuse a file that cannot be used with these parameters; it is never run in this process.
+        """Check that a file can be used with these parameters; it never runs in this process.
 
         Raises:
             StrategyError: With the reason.
@@ -56,7 +56,7 @@ class StrategyFolder:
         try_file(path, parameters, self._limits)
 
     def _is_inside(self, path: Path) -> bool:
-        """Return whether the file itself, links followed, lies in the folder."""
+        """Return whether the file, after following links, is in the folder."""
         return path.resolve().parent == self._path.resolve()
 
     def _described(self, path: Path) -> StrategyFile:

@@ -1,6 +1,6 @@
-"""Requests say only what their route knows: an unknown or repeated name is refused, with the name that was meant.
+"""Strict requests: unknown and repeated names are refused, with a suggestion.
 
-A misspelled `flaten` that is passed over looks like a request that was carried out, and was not.
+If a misspelled `flaten` were ignored, the request would seem to be carried out although it was not.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ _CUTOFF = 0.6
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint to the known name that is most like `name`, or the list of all known names."""
+    """Return a hint at the known name most similar to `name`, or a list of all known names."""
     names = sorted(known)
     if not names:
-        return "none is known here"
+        return "no names are known here"
     close = difflib.get_close_matches(name, names, n=1, cutoff=_CUTOFF)
     return f"did you mean {close[0]}?" if close else f"known are {', '.join(names)}"
 
 
 class StrictRoute(APIRoute):
-    """A route that refuses unknown and repeated query names, unknown body fields, and a body that it does not take.
+    """A route that refuses unknown and repeated query names, unknown body fields, and an unexpected body.
 
-    The check comes after that of who asks, so that nobody unknown learns the names.
+    The caller is authenticated first, so that strangers do not learn the names.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         """Make a route.
 
         Raises:
-            TypeError: If the model of its body lets unknown fields pass.
+            TypeError: If the model of its body accepts unknown fields.
         """
         options["dependencies"] = [*(options.get("dependencies") or ()), Depends(_require_known_names)]
         super().__init__(path, endpoint, **options)
@@ -62,19 +62,19 @@ class StrictRoute(APIRoute):
         return handle_strictly
 
     def body_names(self, path: tuple[str | int, ...] = ()) -> set[str]:
-        """Return the names of the fields that the body has at a place, such as ``("bars", "sample")``."""
+        """Return the names of the body's fields at a path, such as ``("bars", "sample")``."""
         return _names_at([self.body_model], path)
 
 
 class _StrictRequest(Request):
-    """A request in whose JSON no object has a name twice: parsers differ in which of the two they take."""
+    """A request that refuses JSON objects with a repeated name, because parsers differ in which value they take."""
 
     async def json(self) -> Any:
         """Return the body.
 
         Raises:
             JSONDecodeError: If it is not valid JSON.
-            HTTPException: 422, if an object has a name twice.
+            HTTPException: 422, if an object repeats a name.
         """
         if not hasattr(self, "_json"):
             self._json = json.loads(await self.body(), object_pairs_hook=_unique)
@@ -91,10 +91,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 async def _require_known_names(request: Request) -> None:
-    """Refuse names that the route does not know.
+    """Check the names in the request.
 
     Raises:
-        RequestValidationError: If there are any.
+        RequestValidationError: If the route does not know some.
     """
     route = request.scope["route"]
     assert isinstance(route, StrictRoute)  # noqa: S101 - for the type checker; no other route has this dependency
@@ -114,15 +114,15 @@ async def _require_known_names(request: Request) -> None:
 
 
 async def _unexpected_body(request: Request, route: StrictRoute) -> list[dict[str, Any]]:
-    """Return what is wrong with a body where none is expected; ``{}`` asks for nothing and passes."""
+    """Return the faults of a body where none is expected; an empty ``{}`` is accepted."""
     try:
-        # What is longer than allowed ends in a disconnect, and is refused further out.
+        # A body beyond the limit reads as a disconnect; the outer middleware answers 413.
         data = await request.body()
     except ClientDisconnect:
         raise HTTPException(400, "the body cannot be read") from None
     if not data.strip():
         return []
-    what = f"{request.method} {request.url.path} takes no body"
+    what = f"{request.method} {request.url.path} does not accept a body"
     try:
         given = json.loads(data)
     except ValueError:
@@ -134,7 +134,7 @@ async def _unexpected_body(request: Request, route: StrictRoute) -> list[dict[st
 
 def _hint(name: str, route: StrictRoute) -> str:
     if name in route.query_names:
-        return ": give it in the query"
+        return ": put it in the query"
     close = difflib.get_close_matches(name, route.query_names, n=1, cutoff=_CUTOFF)
     return f": did you mean {close[0]} in the query?" if close else ""
 
@@ -154,7 +154,7 @@ def _is_list(annotation: Any) -> bool:
 
 
 def _parts(annotation: Any) -> Iterator[Any]:
-    """Return the types that an annotation is made of, itself included."""
+    """Return an annotation and all types in it."""
     yield annotation
     for part in typing.get_args(annotation):
         yield from _parts(part)
@@ -170,7 +170,7 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _names_at(annotations: list[Any], path: tuple[str | int, ...]) -> set[str]:
-    """Return the names of the fields of the models at a path; parts that choose among models are passed over."""
+    """Return the field names of the models at a path; parts that select a union member are skipped."""
     models = [
         part
         for annotation in annotations
@@ -184,7 +184,7 @@ def _names_at(annotations: list[Any], path: tuple[str | int, ...]) -> set[str]:
 
 
 def _chosen(models: list[type[BaseModel]], tag: str | int) -> list[Any]:
-    """Return the models of a union that a tag chooses; all of them when it chooses none."""
+    """Return the models of a union that a tag selects; all of them if it selects none."""
     chosen = [
         model for model in models if any(tag in typing.get_args(f.annotation) for f in model.model_fields.values())
     ]

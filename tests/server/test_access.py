@@ -105,7 +105,7 @@ async def test_another_sites_page_changes_nothing_with_a_borrowed_login(
     detailed = (await stranger.get("/health/detailed")).json()
 
     assert foreign.status_code == 403
-    assert foreign.json()["detail"] == "pages of another site may change nothing here"
+    assert foreign.json()["detail"] == "pages of another site may not change anything here"
     assert detailed["desk"]["halted"] == ""
 
 
@@ -216,5 +216,5 @@ def test_there_are_never_more_tickets_than_a_thousand() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "example.com"])
 def test_a_wide_address_without_encryption_is_named(host: str) -> None:
-    with pytest.raises(ConfigError, match=rf"on server\.host {host} passwords and orders would cross the network"):
+    with pytest.raises(ConfigError, match=rf"with server\.host {host}, passwords and orders would cross the network"):
         Settings.load(Given("server.host", host, "--host"))

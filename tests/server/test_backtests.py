@@ -250,7 +250,7 @@ async def test_one_that_is_deleted_is_gone_and_makes_room(api: httpx.AsyncClient
     ("strategy", "words"),
     [
         ("faulty", "in on_bar: ZeroDivisionError: no price moved"),
-        ("hungry", "it needs more than the 2,048 MiB that a backtest may take"),
+        ("hungry", "it needs more than the allowed 2,048 MiB of memory"),
     ],
 )
 async def test_one_that_fails_says_why(api: httpx.AsyncClient, strategy: str, words: str) -> None:
@@ -271,7 +271,7 @@ async def test_one_whose_process_dies_says_so(api: httpx.AsyncClient, tmp_path: 
     os.kill(int((tmp_path / "backtests" / job["id"] / "pid").read_text()), signal.SIGKILL)
     *_, failed = await until(api, job, "failed")
 
-    assert failed["error"] == "its process was killed (SIGKILL): it said nothing"
+    assert failed["error"] == "its process was killed (SIGKILL): no output"
 
 
 class TestTimeLimit:
@@ -286,7 +286,7 @@ class TestTimeLimit:
 
         *_, failed = await until(api, job, "failed")
 
-        assert failed["error"] == "it took more than the 0.3 s that a backtest may take"
+        assert failed["error"] == "it took more than the allowed 0.3 s"
 
 
 async def test_bars_come_from_a_file_of_the_folder(api: httpx.AsyncClient) -> None:
@@ -315,7 +315,7 @@ async def test_bars_come_from_the_history_of_the_desk(api: httpx.AsyncClient) ->
             {"source": "sample", "symbols": ["TSLA"]},
             "no bars of TSLA: it has AAPL, GOOG, IBM, MSFT",
         ),
-        ({"source": "sample"}, "bars are more than the 5,000 that a backtest may be about"),
+        ({"source": "sample"}, "bars are too many: a backtest may use at most 5,000"),
         ({"source": "history", "symbols": ["NOSUCH"]}, "NOSUCH"),
     ],
 )
@@ -331,14 +331,17 @@ async def test_bars_that_cannot_be_used_fail_it(api: httpx.AsyncClient, bars: di
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"file": "absent.py"}, "there is no strategy file 'absent.py'"),
+        ({"file": "absent.py"}, "the server's strategy folder does not contain 'absent.py'"),
         ({"file": "../trend.py"}, "body.file"),
         ({"parameters": {"size": -1}}, "size: Input should be greater than 0"),
-        ({"bars": {"source": "file", "file": "absent.csv"}}, "it has: bad.csv, ibm.parquet, long.csv"),
-        ({"bars": {"source": "file", "file": "link.parquet"}}, "there is no file 'link.parquet'"),
+        ({"bars": {"source": "file", "file": "absent.csv"}}, "it contains: bad.csv, ibm.parquet, long.csv"),
+        (
+            {"bars": {"source": "file", "file": "link.parquet"}},
+            "the server's data folder does not contain 'link.parquet'",
+        ),
         ({"bars": {"source": "file", "file": "../secret.parquet"}}, "body.bars.file.file"),
-        ({"bars": {"source": "file", "file": "long.csv"}}, "2,000,000 bytes long"),
-        ({"bars": {"source": "history", "symbols": ["AAPL"] * 50, "count": 1_000}}, "5,000 bars at most"),
+        ({"bars": {"source": "file", "file": "long.csv"}}, "2,000,000 bytes;"),
+        ({"bars": {"source": "history", "symbols": ["AAPL"] * 50, "count": 1_000}}, "at most 5,000 bars"),
         ({"bars": {"source": "hearsay"}}, "body.bars"),
         ({"cash": 0}, "body.cash"),
         ({"commission": "cheap"}, "body.commission"),

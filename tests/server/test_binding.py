@@ -38,7 +38,7 @@ def scope(peer: str | None, *forwarded: str) -> dict[str, Any]:
 
 
 def test_a_wide_address_needs_encryption(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"on server\.host 0\.0\.0\.0 passwords and orders would cross the network"):
+    with pytest.raises(ValueError, match=r"with server\.host 0\.0\.0\.0, passwords and orders would cross the network"):
         server(tmp_path, host=WIDE)
 
     assert server(tmp_path, host="::1").host == "::1"

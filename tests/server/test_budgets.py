@@ -75,7 +75,7 @@ async def test_who_reads_too_much_is_told_when_to_come_back_and_others_go_on(lim
     ]
     assert answers[2].headers["ratelimit-policy"] == '"reads";q=2;w=60'
     assert 1 <= int(answers[2].headers["retry-after"]) <= 60
-    assert answers[2].json()["detail"] == "vera asks too much: 2 requests a minute are allowed"
+    assert answers[2].json()["detail"] == "vera sends too many requests: 2 a minute are allowed"
     assert other.status_code == 200
 
 

@@ -61,8 +61,8 @@ async def test_a_used_login_is_a_page_for_browsers_and_a_problem_for_programs(
 @pytest.mark.parametrize(
     ("path", "status", "words"),
     [
-        ("/docs", 401, "This needs a key"),
-        ("/nowhere", 404, "There is nothing at /nowhere"),
+        ("/docs", 401, "Log in first"),
+        ("/nowhere", 404, "/nowhere does not exist"),
         ("/login?code=x&cde=y", 422, "query.cde"),
         ("/nowhere/<script>alert(1)</script>", 404, "&lt;script&gt;"),
     ],

@@ -45,7 +45,7 @@ async def test_every_kind_of_error_has_the_shape(api: httpx.AsyncClient, strange
 
     check(await stranger.get("/api/v1/account"), 401)
     check(await api.get("/nowhere/../here"), 404)
-    assert check(await api.put("/api/v1/account"), 405)["detail"] == "/api/v1/account takes no PUT: it takes GET"
+    assert check(await api.put("/api/v1/account"), 405)["detail"] == "/api/v1/account does not support PUT: use GET"
     check(await api.post(halt, content=b"{", headers=as_json), 400)
     check(await api.post(halt, content=b"\xff\xfe", headers=as_json), 400, 422)
     check(await api.post(halt, content=b"\xc1", headers={"Content-Type": "application/msgpack"}), 400)

@@ -166,7 +166,7 @@ async def test_a_run_is_stopped_once(api: httpx.AsyncClient) -> None:
         (
             {"file": "absent.py"},
             422,
-            "no strategy file 'absent.py' in the server's folder; it has: broken.py, buyer.py",
+            "the server's strategy folder does not contain 'absent.py'; it contains: broken.py, buyer.py",
         ),
         ({"file": "broken.py"}, 422, "line 1: not valid Python"),
         ({"parameters": {"size": -1}}, 422, "size: Input should be greater than 0"),
@@ -204,8 +204,8 @@ async def test_a_link_out_of_the_folder_is_no_strategy_of_it(api: httpx.AsyncCli
 @pytest.mark.parametrize(
     ("method", "path", "status", "words"),
     [
-        ("GET", "/api/v1/nothing", 404, "there is nothing at /api/v1/nothing"),
-        ("PUT", "/api/v1/orders", 405, "/api/v1/orders takes no PUT: it takes "),
+        ("GET", "/api/v1/nothing", 404, "/api/v1/nothing does not exist"),
+        ("PUT", "/api/v1/orders", 405, "/api/v1/orders does not support PUT: use "),
         ("GET", "/api/v1/runs/nobody", 404, "there is no run 'nobody'"),
         ("POST", "/api/v1/runs/nobody/stop", 404, "there is no run 'nobody'"),
         ("DELETE", "/api/v1/orders/none", 404, "there is no order 'none'"),
@@ -246,7 +246,7 @@ async def test_a_body_beyond_the_limit_is_refused_declared_or_not(api: httpx.Asy
 
     for answer in (declared, undeclared):
         assert answer.status_code == 413
-        assert answer.json()["detail"] == "the body may have 1,048,576 bytes at most"
+        assert answer.json()["detail"] == "the body may have at most 1,048,576 bytes"
 
 
 async def test_the_python_client_reads_the_book_and_raises_the_servers_sentence(web: WebServer, key: str) -> None:
@@ -261,7 +261,7 @@ async def test_the_python_client_reads_the_book_and_raises_the_servers_sentence(
 
     error = await asyncio.to_thread(use)
 
-    assert str(error).startswith("there is no strategy file 'absent.py'")
+    assert str(error).startswith("the server's strategy folder does not contain 'absent.py'")
     assert (error.status, len(error.correlation_id)) == (422, 32)
 
 

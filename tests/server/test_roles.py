@@ -51,7 +51,7 @@ async def test_a_key_reaches_no_further_than_its_scopes(stranger: httpx.AsyncCli
     both = await stranger.post(RESUME, json={"id": halt["id"], "reason": "all is well"}, headers=headers)
 
     assert [answer.status_code for answer in (read, written, elsewhere, both)] == [200, 403, 403, 204]
-    assert elsewhere.json()["detail"] == "this is about market, and key:bot is narrowed to orders:read, risk"
+    assert elsewhere.json()["detail"] == "this needs the scope market, and key:bot is limited to orders:read, risk"
 
 
 async def test_scopes_do_not_add_to_a_role(stranger: httpx.AsyncClient, people: People) -> None:

@@ -165,7 +165,7 @@ async def test_every_route_without_a_body_refuses_one(api: httpx.AsyncClient, op
 
             detail = await refused(api, method, filled(path), f"body.{name}", json=body)
 
-            assert "takes no body" in detail
+            assert "does not accept a body" in detail
         await refused(api, method, filled(path), "body", json=[1])
         tried += 1
     assert tried >= 40
@@ -183,7 +183,7 @@ async def test_what_stands_in_the_wrong_place_is_told_where_it_belongs(api: http
     nearly = await refused(api, "delete", "/api/v1/orders", "body.symbl", json={"symbl": "AAPL"})
 
     assert "it belongs in the body" in into_body
-    assert "give it in the query" in into_query
+    assert "put it in the query" in into_query
     assert "did you mean symbol in the query?" in nearly
     assert (await api.get("/health/detailed")).json()["desk"]["halted"] == ""
 

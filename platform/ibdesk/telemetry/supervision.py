@@ -24,16 +24,16 @@ _SPREAD = 0.25
 class TaskState(enum.Enum):
     """How one piece of background work is doing."""
 
-    # RUNNING: it works.
     RUNNING = "running"
-    # WAITING: it has failed and is started again after a pause.
+    """It works."""
     WAITING = "waiting"
-    # DONE: it has come to its own end.
+    """It has failed and is started again after a pause."""
     DONE = "done"
-    # FAILED: it has failed as often as it may, and is not started again.
+    """It has come to its own end."""
     FAILED = "failed"
-    # CANCELLED: it was stopped with the process.
+    """It has failed as often as it may, and is not started again."""
     CANCELLED = "cancelled"
+    """It was stopped with the process."""
 
 
 class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):

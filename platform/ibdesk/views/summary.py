@@ -15,16 +15,16 @@ from ibdesk.views.state import BoardState, Totals
 class FeedStatus(enum.Enum):
     """How the rows reach this board."""
 
-    # CONNECTING: nothing has come yet.
     CONNECTING = "connecting"
-    # LIVE: what is shown is what is.
+    """Nothing has come yet."""
     LIVE = "live"
-    # AWAY: the server answers, and has lost the engine; what is shown is the last that was known.
+    """What is shown is what is."""
     AWAY = "engine away"
-    # RECONNECTING: the connection broke; what is shown is the last that was known.
+    """The server answers, and has lost the engine; what is shown is the last that was known."""
     RECONNECTING = "reconnecting"
-    # REFUSED: the key is not accepted; trying again does not help.
+    """The connection broke; what is shown is the last that was known."""
     REFUSED = "refused"
+    """The key is not accepted; trying again does not help."""
 
 
 _GOOD = frozenset({"up", "NORMAL", FeedStatus.LIVE.value})

@@ -1,6 +1,6 @@
-"""What the REST routes answer with, as the OpenAPI page describes it and the Python clients return it.
+"""The answers of the REST routes, as OpenAPI describes them and the Python clients return them.
 
-Times are ISO 8601 with a zone; a figure that is not known is null.
+Times are ISO 8601 with a zone; an unknown number is null.
 """
 
 from ibdesk_server.answers.backtests import (

@@ -1,4 +1,4 @@
-"""Backtests: what was asked for, where it stands, what came of it."""
+"""Answers about backtests: request, state and result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ibdesk_server.answers.base import ApiAnswer, Exact, Figure, Moment
 
 
 class BacktestFigures(ApiAnswer):
-    """What a backtest came to; fractions are of one (0.05 is 5 %), null is what cannot be computed."""
+    """The statistics of a backtest; a fraction of 0.05 is 5 %, null cannot be computed."""
 
     started_at: Moment = Field(description="of the first bar")
     ended_at: Moment = Field(description="of the last bar")
@@ -28,7 +28,9 @@ class BacktestFigures(ApiAnswer):
     daily_sharpe: Figure = Field(description="of the same returns", examples=[0.27])
     daily_sortino: Figure = Field(description="of the same returns", examples=[0.35])
     max_drawdown: Figure = Field(description="zero or negative", examples=[-0.148])
-    max_drawdown_time: Figure = Field(description="seconds between two highs of the equity", examples=[86_400_000])
+    max_drawdown_time: Figure = Field(
+        description="longest time between two highs of the equity, in seconds", examples=[86_400_000]
+    )
     calmar: Figure = Field(examples=[0.14])
     exposure_time: Figure = Field(description="fraction of the bars with an open position", examples=[0.61])
     trades: int = Field(description="closed round trips", examples=[148])
@@ -42,17 +44,17 @@ class BacktestFigures(ApiAnswer):
     commission: Figure = Field(examples=[297])
     slippage: Figure = Field(examples=[297])
     slippage_cut: Figure = Field(
-        description="what slippage would have cost more had prices not ended at their bar's high and low", examples=[3]
+        description="slippage that was not charged because prices ended at their bar's high or low", examples=[3]
     )
-    fills_cut: int = Field(description="in how many fills", examples=[4])
-    denied: int = Field(description="orders, and changes of orders, that a risk rule denied", examples=[0])
+    fills_cut: int = Field(description="in this many fills", examples=[4])
+    denied: int = Field(description="orders and order changes that a risk rule denied", examples=[0])
     halted_at: Moment | None = Field(
-        description="when a risk rule halted trading, which lasts to the end", examples=[None]
+        description="when a risk rule halted trading, for the rest of the backtest", examples=[None]
     )
 
 
 class BacktestResultAnswer(ApiAnswer):
-    """The outcome of a backtest that is done."""
+    """The result of a finished backtest."""
 
     class_name: str = Field(examples=["EmaCross"])
     sha256: str = Field(
@@ -62,28 +64,28 @@ class BacktestResultAnswer(ApiAnswer):
     parameters: dict[str, Any] = Field(examples=[{"fast": 12, "slow": 26, "size": 100}])
     symbols: list[str] = Field(examples=[["AAPL", "MSFT"]])
     stats: BacktestFigures
-    warnings: list[str] = Field(description="what was denied, and what is doubtful about the bars", examples=[[]])
+    warnings: list[str] = Field(description="denied orders, and doubts about the bars", examples=[[]])
 
 
 class BacktestAnswer(ApiAnswer):
-    """A backtest as it stands."""
+    """A backtest and its present state."""
 
     id: str = Field(examples=["mf1v2k3x9q8w7e6r"])
     state: str = Field(description="queued, running, done, failed or cancelled", examples=["done"])
-    progress: Exact = Field(description="the fraction of its bars that are done", ge=0, le=1, examples=[1])
+    progress: Exact = Field(description="fraction of its bars that are processed", ge=0, le=1, examples=[1])
     request: dict[str, Any] = Field(
-        description="what was asked for", examples=[{"file": "ema_cross.py", "bars": {"source": "sample"}}]
+        description="the request", examples=[{"file": "ema_cross.py", "bars": {"source": "sample"}}]
     )
-    by: str = Field(description="who asked for it", examples=["ann"])
+    by: str = Field(description="caller who started it", examples=["ann"])
     created_at: Moment
     started_at: Moment | None
     finished_at: Moment | None
     error: str = Field(description="why it failed", examples=[""])
-    result: BacktestResultAnswer | None = Field(description="null until it is done")
+    result: BacktestResultAnswer | None = Field(description="null until state is done")
 
 
 class BacktestTradeAnswer(ApiAnswer):
-    """A position that was opened and closed again in a backtest."""
+    """A round trip of a backtest: a position from opening to closing."""
 
     symbol: str = Field(examples=["AAPL"])
     side: str = Field(description="long or short", examples=["long"])

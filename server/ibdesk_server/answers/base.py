@@ -1,4 +1,4 @@
-"""What all answers have in common: plain fields, times with a zone, figures that may not be known, lists in pages."""
+"""The common parts of all answers: base model, numbers that may be unknown, times with a zone, pages."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def _shown(value: Any) -> Any:
 
 
 Exact = Annotated[float, BeforeValidator(_clean)]
-"""A number that is always known, without the noise of binary arithmetic."""
+"""A number that is always known, rounded to remove the noise of binary arithmetic."""
 
 Figure = Annotated[float | None, BeforeValidator(_shown)]
-"""A number without the noise of binary arithmetic, null when it is not known: JSON has no NaN."""
+"""A number rounded to remove the noise of binary arithmetic; null if unknown, because JSON has no NaN."""
 
 Moment = Annotated[dt.datetime, Field(examples=["2026-03-02T15:30:05.123456Z"])]
 """An instant, ISO 8601 with a zone."""
 
 
 def finite_plain(value: Any) -> Any:
-    """Return plain data with null for every number that JSON has not."""
+    """Return plain data in which NaN and infinity, which JSON lacks, are null."""
     if isinstance(value, dict):
         return {str(name): finite_plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -46,7 +46,7 @@ def finite_plain(value: Any) -> Any:
 
 
 class ApiAnswer(BaseModel):
-    """The base of all answers; reads plain attributes as well as rows."""
+    """The base of all answers; can be built from objects as well as rows."""
 
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
@@ -55,10 +55,10 @@ class Listing(ApiAnswer, Generic[Item]):
     """A page of a list."""
 
     items: list[Item]
-    total: int = Field(description="how many items there are that fit, on all pages", examples=[1])
+    total: int = Field(description="number of matching items on all pages", examples=[1])
     next: str | None = Field(None, description="the `cursor` of the next page; null on the last one", examples=[None])
 
 
 def items_of(item: type[Item], frame: pl.DataFrame) -> list[Item]:
-    """Return the rows of a frame as answers."""
+    """Convert the rows of a frame to answers."""
     return [item.model_validate(row) for row in frame.iter_rows(named=True)]

@@ -1,4 +1,4 @@
-"""The market: quotes, bars, instruments."""
+"""Answers about the market: quotes and bars."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class QuoteAnswer(ApiAnswer):
     """The best bid and ask of one instrument."""
 
     symbol: str = Field(examples=["AAPL"])
-    at: Moment | None = Field(description="when it was last heard; null before the first quote")
+    at: Moment | None = Field(description="time of the last quote; null before the first")
     bid: Figure = Field(examples=[188.09])
     ask: Figure = Field(examples=[188.11])
     bid_size: Figure = Field(examples=[300])
@@ -21,7 +21,7 @@ class QuoteAnswer(ApiAnswer):
 
 
 class BarAnswer(ApiAnswer):
-    """What traded in an interval that begins at `opened_at`."""
+    """The trades of an interval that begins at `opened_at`."""
 
     symbol: str = Field(examples=["AAPL"])
     opened_at: Moment
@@ -33,10 +33,10 @@ class BarAnswer(ApiAnswer):
 
 
 def quote_of(row: Row) -> QuoteAnswer:
-    """Return what the feed told of a quote as an answer."""
+    """Convert a quote of the feed to an answer."""
     return QuoteAnswer.model_validate(row | {"at": moment(row["at_ns"])})
 
 
 def bar_of(row: Row) -> BarAnswer:
-    """Return what the feed told of a bar as an answer."""
+    """Convert a bar of the feed to an answer."""
     return BarAnswer.model_validate(row | {"opened_at": moment(row["opened_ns"])})

@@ -1,1 +1,1 @@
-"""Backtests as background jobs: each in a process of its own, each in a folder that any web worker can read."""
+"""Backtests as background jobs, each in its own process and in a folder that every web worker can read."""

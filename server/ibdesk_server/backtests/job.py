@@ -1,4 +1,4 @@
-"""A backtest somebody asked for: what is to be done, where it stands, what came of it."""
+"""A backtest job: its task, state and outcome."""
 
 from __future__ import annotations
 
@@ -13,31 +13,33 @@ from ibdesk.engine import RiskLimits
 
 
 class JobState(enum.Enum):
-    """Where a backtest is in its life."""
+    """The state of a backtest."""
 
-    # QUEUED: it waits for its turn, or for its bars.
     QUEUED = "queued"
-    # RUNNING: a process is at work on it.
+    """Waiting for its turn or its bars."""
     RUNNING = "running"
-    # DONE: result and report can be read; final.
+    """A process is working on it."""
     DONE = "done"
-    # FAILED: it could not be done, or took too long; final.
+    """Result and report can be read. Final."""
     FAILED = "failed"
-    # CANCELLED: somebody ended it; final.
+    """It failed or took too long. Final."""
     CANCELLED = "cancelled"
+    """A caller cancelled it. Final."""
 
     @property
     def is_final(self) -> bool:
-        """Return whether it stays so."""
+        """Return whether the state cannot change any more."""
         return self in {JobState.DONE, JobState.FAILED, JobState.CANCELLED}
 
 
 class BacktestTask(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the process of a backtest must know.
+    """The input of a backtest's process.
 
     `limits` are the risk rules by name, None where one is off. `bars` is ``sample``, the path of a file, or empty when
     they lie in the job's own folder; `symbols` are those to trade on, all when there are none. `reading` is what the
-    file does not say itself, by argument of `read_bars`. `asked` is the request as it came.
+    `limits` are the risk rules by name, None if one is off. `bars` is ``sample``, the path of a file, or empty if the
+    bars are in the job's own folder. `symbols` are those to trade; empty means all. `reading` holds arguments for
+    `read_bars`. `asked` is the original request.
     """
 
     file: str
@@ -61,9 +63,9 @@ class BacktestTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BacktestOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a backtest ended; `stats` and what follows are there when it is done.
+    """The outcome of a backtest; `stats` and the fields after it are set if it is done.
 
-    `csp` is the Content-Security-Policy under which the report shows itself and nothing else.
+    `csp` is the Content-Security-Policy that the report is served with.
     """
 
     state: JobState
@@ -79,7 +81,7 @@ class BacktestOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BacktestJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A backtest as it stands; `progress` is the fraction of its bars that are done."""
+    """A backtest and its present state; `progress` is the fraction of its bars that are processed."""
 
     id: str
     task: BacktestTask
@@ -90,22 +92,22 @@ class BacktestJob(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def error(self) -> str:
-        """Why it failed, else nothing."""
+        """The reason of a failure, else empty."""
         return self.outcome.error if self.outcome is not None else ""
 
 
 def plain_limits(limits: RiskLimits) -> dict[str, float | str | bool | None]:
-    """Return risk rules as JSON takes them, None where a rule is off; `limits_from` reads them."""
+    """Convert risk rules to JSON data, None if a rule is off. `limits_from` is the inverse."""
     return {name: None if limit == math.inf else limit for name, limit in limits.by_name.items()}
 
 
 def limits_from(plain: dict[str, float | str | bool | None]) -> RiskLimits:
-    """Return the risk rules that `plain_limits` wrote."""
+    """Convert the data of `plain_limits` back to risk rules."""
     return RiskLimits().but({name: math.inf if limit is None else limit for name, limit in plain.items()})
 
 
 def figures(stats: Stats) -> dict[str, Any]:
-    """Return the figures as JSON takes them: spans in seconds, None for what is not known."""
+    """Convert statistics to JSON data: durations in seconds, None if unknown."""
     found: dict[str, Any] = {}
     for name, value in msgspec.structs.asdict(stats).items():
         plain = value.total_seconds() if hasattr(value, "total_seconds") else value
@@ -114,7 +116,7 @@ def figures(stats: Stats) -> dict[str, Any]:
 
 
 def done(result: Result, *, csp: str, at_ns: int) -> BacktestOutcome:
-    """Return the outcome of a backtest that went well."""
+    """Return the outcome of a successful backtest."""
     return BacktestOutcome(
         state=JobState.DONE,
         finished_ns=at_ns,

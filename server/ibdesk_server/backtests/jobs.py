@@ -1,7 +1,8 @@
-"""Where backtests are kept: a folder for each, so that any web worker can tell how one stands.
+"""The storage of backtests: one folder for each, so that every web worker can read its state.
 
 Whoever takes a backtest on holds a lock in its folder, which its process inherits; the system lets go of it when both
-are gone. One that is not finished and not locked has lost its server.
+The server that runs a backtest holds a lock in its folder. The backtest's process inherits the lock, and the system
+releases it when both have ended. A backtest that is neither finished nor locked has lost its server.
 """
 
 from __future__ import annotations
@@ -38,23 +39,23 @@ class JobFolder:
 
     @property
     def task(self) -> BacktestTask:
-        """What is to be done."""
+        """The task to run."""
         return msgspec.json.decode((self.path / _TASK).read_bytes(), type=BacktestTask)
 
     def tell_task(self, task: BacktestTask) -> None:
-        """Write down what is to be done."""
+        """Write the task."""
         _write(self.path / _TASK, msgspec.json.encode(task))
 
     def tell_progress(self, fraction: float) -> None:
-        """Write down which fraction of the bars is done."""
+        """Write the fraction of the bars that are processed."""
         _write(self.path / _PROGRESS, f"{fraction:.4f}".encode())
 
     def tell_pid(self, pid: int) -> None:
-        """Write down which process is at work."""
+        """Write the id of the process that works on it."""
         _write(self.path / _PID, str(pid).encode())
 
     def finish(self, outcome: BacktestOutcome) -> None:
-        """Write down how it ended; the first word is the last one, and of one that was deleted there is none."""
+        """Write the outcome, unless there is one already or the backtest was deleted."""
         part = self.path / f"{_OUTCOME}.{secrets.token_hex(4)}"
         with contextlib.suppress(FileExistsError, FileNotFoundError):
             with open(part, "xb", opener=owner_only) as file:
@@ -63,26 +64,26 @@ class JobFolder:
         part.unlink(missing_ok=True)
 
     def cancel(self) -> None:
-        """End it, whoever is at work on it."""
+        """Cancel the backtest and kill its process, whichever server runs it."""
         with contextlib.suppress(FileNotFoundError):
             (self.path / _CANCELLED).touch()
-        # While the lock is held the process is alive, and its number is nobody else's.
+        # While the lock is held, the process is alive and its pid cannot be reused.
         if _is_held(self.path / _LOCK) and (pid := self._pid()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether somebody wanted it ended, or has deleted it."""
+        """Whether the backtest was cancelled or deleted."""
         return (self.path / _CANCELLED).exists() or not self.path.exists()
 
     def read(self) -> BacktestJob:
-        """Return how it stands.
+        """Return the present state.
 
         Raises:
-            OSError: If it is gone.
+            OSError: If the backtest was deleted.
         """
-        # In this order: what finishes between two looks has its outcome before it lets go of the lock.
+        # Check the lock before the outcome: a job writes its outcome before it releases the lock.
         held = _is_held(self.path / _LOCK)
         outcome = self._outcome()
         if outcome is None and self.is_cancelled:
@@ -118,16 +119,16 @@ class JobFolder:
 
 
 class Jobs:
-    """All backtests of a machine."""
+    """The backtests of a machine."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def create(self, task: BacktestTask) -> tuple[JobFolder, int]:
-        """Return the folder of a new backtest, and the descriptor of its lock, to be closed by whoever runs it.
+        """Create a backtest and return its folder and the descriptor of its lock, which the runner must close.
 
         Raises:
-            OSError: If it cannot be written.
+            OSError: If writing fails.
         """
         job = JobFolder(self._folder / _new_id())
         private_folder(self._folder)
@@ -138,27 +139,27 @@ class Jobs:
         return job, lock
 
     def find(self, job_id: str) -> JobFolder | None:
-        """Return the folder of a backtest, None when there is none of this id."""
+        """Return the folder of a backtest, None if the id is unknown."""
         path = self._folder / job_id
         is_one = bool(job_id) and all(letter in _DIGITS for letter in job_id) and (path / _TASK).is_file()
         return JobFolder(path) if is_one else None
 
     def all(self) -> list[BacktestJob]:
-        """Return how every backtest stands, oldest first."""
+        """Return the state of every backtest, oldest first."""
         found = []
         for folder in self._folders():
-            # One may be deleted meanwhile.
+            # A backtest may be deleted meanwhile.
             with contextlib.suppress(OSError):
                 found.append(folder.read())
         return found
 
     def delete(self, folder: JobFolder) -> None:
-        """Remove a backtest and its files; one that is under way is ended."""
+        """Delete a backtest and its files; cancel it first if it runs."""
         folder.cancel()
         shutil.rmtree(folder.path, ignore_errors=True)
 
     def prune(self, keep: int) -> None:
-        """Remove the oldest of those that are finished until no more than `keep` are left."""
+        """Delete the oldest finished backtests until at most `keep` remain."""
         over = self.all()[:-keep]
         for job in over:
             if job.state.is_final:
@@ -166,7 +167,7 @@ class Jobs:
 
     @contextlib.contextmanager
     def slot(self, count: int) -> Iterator[int | None]:
-        """Give the descriptor of one of `count` places to run in, None when all are taken; its heirs keep it."""
+        """Yield the descriptor of one of `count` run slots, None if all are taken; child processes inherit it."""
         private_folder(self._folder)
         for number in range(count):
             place = os.open(self._folder / f".slot-{number}", os.O_CREAT | os.O_RDWR, 0o600)
@@ -188,7 +189,7 @@ def _is_held(lock: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        # A shared lock, so that two that look do not take each other for the holder.
+        # A shared lock, so that two readers do not mistake each other for the holder.
         return not _take(handle, fcntl.LOCK_SH)
     finally:
         os.close(handle)
@@ -203,7 +204,7 @@ def _take(handle: int, kind: int) -> bool:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file so that nobody ever sees half of it."""
+    """Write a file atomically."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     with open(part, "xb", opener=owner_only) as file:
         file.write(data)

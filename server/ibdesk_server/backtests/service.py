@@ -1,4 +1,4 @@
-"""All that the API needs of backtests: start, find, end, forget."""
+"""The backtest service of the API: start, find, cancel and delete backtests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SAMPLE = "sample"
 
 
 class QueueFullError(DeskError):
-    """As many backtests wait as may; try again later."""
+    """The queue of backtests is full; try again later."""
 
     def __init__(self, queue: int) -> None:
         super().__init__(queue)
@@ -34,7 +34,7 @@ class QueueFullError(DeskError):
 
 
 class Backtests:
-    """The backtests of a server; each is known to every web worker of the machine."""
+    """The backtests of a server, shared by all web workers of the machine."""
 
     def __init__(
         self, folder: Path, settings: BacktestSettings, strategies: StrategyFolder, limits: RiskLimits
@@ -45,12 +45,12 @@ class Backtests:
         self._runner = BacktestRunner(self._jobs, settings)
 
     async def start(self, request: BacktestRequest, *, by: str, desk: DeskHandle) -> BacktestJob:
-        """Take a backtest on, after a look at whether it can be done at all.
+        """Check a request and queue the backtest.
 
         Raises:
-            QueueFullError: If too many wait already.
+            QueueFullError: If too many backtests are waiting.
             StrategyError: If there is no such strategy, or its parameters are wrong.
-            DataError: If there is no such file, or it would be about too many bars.
+            DataError: If there is no such file, or it asks for too many bars.
         """
         strategy = await asyncio.to_thread(self._checked_strategy, request)
         bars, fetch = await asyncio.to_thread(self._source, request, desk)
@@ -83,15 +83,15 @@ class Backtests:
         return await asyncio.to_thread(self._jobs.all)
 
     def find(self, job_id: str) -> JobFolder | None:
-        """Return a backtest, None when there is none of this id."""
+        """Return a backtest, None if the id is unknown."""
         return self._jobs.find(job_id)
 
     async def delete(self, job: JobFolder) -> None:
-        """End a backtest if it is under way, and remove it."""
+        """Delete a backtest; cancel it first if it runs."""
         await asyncio.to_thread(self._jobs.delete, job)
 
     async def close(self) -> None:
-        """End those that this server runs."""
+        """Cancel the backtests that this server runs."""
         await self._runner.close()
 
     def _checked_strategy(self, request: BacktestRequest) -> Path:
@@ -100,18 +100,18 @@ class Backtests:
         return path
 
     def _source(self, request: BacktestRequest, desk: DeskHandle) -> tuple[str, FetchBars | None]:
-        """Return where the process finds its bars, and how they get there when they are not there yet."""
+        """Return the source of the bars for the worker, and the function that loads them if they are not on disk."""
         match request.bars:
             case FileBars(file=file):
                 return str(self._data.path_of(file).resolve()), None
             case HistoryBars() as history:
                 if history.count * len(history.symbols) > self._settings.max_bars:
-                    raise DataError(f"a backtest may be about {self._settings.max_bars:,} bars at most: ask for fewer")
+                    raise DataError(f"a backtest may use at most {self._settings.max_bars:,} bars: ask for fewer")
                 return "", lambda: _history(desk, history)
         return _SAMPLE, None
 
 
 async def _history(desk: DeskHandle, wanted: HistoryBars) -> pl.DataFrame:
-    """Return the bars that are asked of the desk, one symbol after the other as its pacing likes best."""
+    """Request past bars from the desk, one symbol after the other because of TWS's pacing."""
     found = [await desk.aio.history(symbol, bar=wanted.bar, count=wanted.count) for symbol in wanted.symbols]
     return pl.concat(found)

@@ -1,7 +1,8 @@
-"""The process of one backtest: ``python -m ibdesk_server.backtests.worker FOLDER``.
+"""The worker process of one backtest: ``python -m ibdesk_server.backtests.worker FOLDER``.
 
 It works off the task in the folder and leaves its outcome there. It goes when its standard input ends: then the
-server that started it is gone.
+It runs the task in the folder and writes the outcome there. It ends when its standard input closes, because then the
+server that started it has ended.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from ibdesk_server.backtests.jobs import JobFolder
 
 
 def main(folder: Path) -> None:
-    """Work off the task of a folder."""
+    """Run the task of a folder."""
     threading.Thread(target=_leave_with_the_server, daemon=True).start()
     job = JobFolder(folder)
     task = job.task
-    # A backtest waits for whatever else the machine has to do, above all for a desk that trades.
+    # A backtest yields the CPU to other work, above all to a trading desk.
     os.nice(task.niceness)
     resource.setrlimit(resource.RLIMIT_DATA, (task.memory_bytes, task.memory_bytes))
     try:
@@ -38,7 +39,7 @@ def main(folder: Path) -> None:
     except IbdeskError as error:
         outcome = _failed(str(error))
     except MemoryError:
-        outcome = _failed(f"it needs more than the {task.memory_bytes / 2**20:,.0f} MiB that a backtest may take")
+        outcome = _failed(f"it needs more than the allowed {task.memory_bytes / 2**20:,.0f} MiB of memory")
     job.finish(outcome)
 
 
@@ -60,7 +61,7 @@ def _work(job: JobFolder, task: BacktestTask) -> BacktestOutcome:
 
 
 def _bars(job: JobFolder, task: BacktestTask) -> Bars:
-    """Return the bars to test on.
+    """Return the bars of the backtest.
 
     Raises:
         DataError: If they cannot be read, are too many, or lack a symbol.
@@ -68,22 +69,23 @@ def _bars(job: JobFolder, task: BacktestTask) -> Bars:
     bars = read_bars(task.bars or job.bars, **task.reading, allow_gaps=True, max_bytes=task.max_file_bytes)
     chosen = bars.only(task.symbols)
     if len(chosen) > task.max_bars:
-        raise DataError(f"{len(chosen):,} bars are more than the {task.max_bars:,} that a backtest may be about")
+        raise DataError(f"{len(chosen):,} bars are too many: a backtest may use at most {task.max_bars:,}")
     return chosen
 
 
 def _keep(job: JobFolder, result: Result) -> BacktestOutcome:
-    """Write what can be read of a result, and return the outcome."""
+    """Write the round trips and the report of a result, and return the outcome."""
     result.report(job.report)
     result.round_trips.write_parquet(job.round_trips)
     return done(result, csp=policy(job.report.read_text()), at_ns=time.time_ns())
 
 
 def policy(page: str) -> str:
-    """Return the Content-Security-Policy under which a page may run its own scripts, and load nothing.
+    """Return the Content-Security-Policy under which a page may run its own scripts and load nothing.
 
     The scripts are named by their hashes; `sandbox` gives the page an origin of its own, so that it cannot use the
-    login of whoever reads it.
+    The scripts are named by their hashes. `sandbox` gives the page its own origin, so that it cannot use the reader's
+    login.
     """
     scripts = re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL)
     hashes = sorted({base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts})

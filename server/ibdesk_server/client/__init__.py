@@ -1,4 +1,4 @@
-"""Python clients of the server: `FeedClient` for the feed, `ApiClient` and `AioApiClient` for everything else."""
+"""Python clients of the server: `FeedClient` for the feed, `ApiClient` and `AioApiClient` for the REST API."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The REST interface from Python; an error of the server becomes an `ApiError` with its sentence.
+"""The REST API from Python; an error of the server becomes an `ApiError` with its message.
 
 ::
 
@@ -6,7 +6,8 @@
         order = desk.place("AAPL", "buy", 100, limit=187.40)
 
 `AioApiClient` has the same methods, to be awaited. Connections are kept open between calls. A call that can be
-repeated without harm (a question, or a command with a key to tell it by) is sent again when its connection breaks.
+`AioApiClient` has the same methods as coroutines. Connections stay open between calls. If a connection breaks, a call
+that can be repeated safely (a read, or a command with an idempotency key) is sent again.
 """
 
 from __future__ import annotations
@@ -32,15 +33,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
-# The pauses before a call is sent again.
+# The pauses before each repetition of a call.
 _PAUSES = (0.1, 0.4)
 
 
 class ApiError(IbdeskError):
-    """The server refused a request or failed; `correlation_id` finds it in the server's log.
+    """The server refused a request or failed; `correlation_id` is its id in the server's log.
 
     `status` is 0 when the server could not be reached; `kind` names our own class of the error, such as
-    ``OrderDeniedError``, where there is one, and `facts` its figures.
+    `status` is 0 if the server could not be reached. `kind` names ibdesk's class of the error, such as
+    ``OrderDeniedError``, if it has one, and `facts` its figures.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class ApiError(IbdeskError):
 
 
 def _blocking(call: Callable[P, ApiCall[T]]) -> Callable[Concatenate[ApiClient, P], T]:
-    """Make a method that sends the call and waits for the answer."""
+    """Return a method that sends the call and waits for the answer."""
 
     @functools.wraps(call)
     def send(client: ApiClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -70,7 +72,7 @@ def _blocking(call: Callable[P, ApiCall[T]]) -> Callable[Concatenate[ApiClient, 
 
 
 def _awaitable(call: Callable[P, ApiCall[T]]) -> Callable[Concatenate[AioApiClient, P], Coroutine[Any, Any, T]]:
-    """Make the method's twin, which is awaited."""
+    """Return the coroutine method that sends the call."""
 
     @functools.wraps(call)
     async def send(client: AioApiClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -80,9 +82,9 @@ def _awaitable(call: Callable[P, ApiCall[T]]) -> Callable[Concatenate[AioApiClie
 
 
 class ApiClient:
-    """A connection to the server at `url`, such as ``http://127.0.0.1:8000``; a context manager.
+    """A client of the server at `url`, such as ``http://127.0.0.1:8000``; a context manager.
 
-    Every method raises `ApiError`, also when the server cannot be reached (status 0).
+    Every method raises `ApiError`, also if the server cannot be reached (status 0).
     """
 
     def __init__(self, url: str, key: str, *, timeout_seconds: float = 30.0) -> None:
@@ -97,7 +99,7 @@ class ApiClient:
         self.close()
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self._http.close()
 
     health = _blocking(calls.health)
@@ -146,7 +148,7 @@ class ApiClient:
     settings = _blocking(calls.settings)
 
     def walk(self, call: ApiCall[Listing[M]]) -> Iterator[M]:
-        """Give every item of a list, page by page: ``client.walk(calls.orders(symbol="AAPL"))``."""
+        """Iterate over all items of a list, page by page: ``client.walk(calls.orders(symbol="AAPL"))``."""
         while True:
             page = self.send(call)
             yield from page.items
@@ -155,7 +157,7 @@ class ApiClient:
             call = call.at(page.next)
 
     def send(self, call: ApiCall[T]) -> T:
-        """Send a call and return what came back."""
+        """Send a call and return its answer."""
         pauses = iter(_PAUSES)
         while True:
             try:
@@ -166,7 +168,7 @@ class ApiClient:
 
 
 class AioApiClient:
-    """The same as `ApiClient`, to be awaited; an async context manager."""
+    """The asynchronous `ApiClient`; an async context manager."""
 
     def __init__(self, url: str, key: str, *, timeout_seconds: float = 30.0) -> None:
         self._http = httpx.AsyncClient(**_options(url, key, timeout_seconds))
@@ -180,7 +182,7 @@ class AioApiClient:
         await self.close()
 
     async def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         await self._http.aclose()
 
     health = _awaitable(calls.health)
@@ -229,7 +231,7 @@ class AioApiClient:
     settings = _awaitable(calls.settings)
 
     async def walk(self, call: ApiCall[Listing[M]]) -> AsyncIterator[M]:
-        """Give every item of a list, page by page: ``async for order in client.walk(calls.orders())``."""
+        """Iterate over all items of a list, page by page: ``async for order in client.walk(calls.orders())``."""
         while True:
             page = await self.send(call)
             for item in page.items:
@@ -239,7 +241,7 @@ class AioApiClient:
             call = call.at(page.next)
 
     async def send(self, call: ApiCall[T]) -> T:
-        """Send a call and return what came back."""
+        """Send a call and return its answer."""
         pauses = iter(_PAUSES)
         while True:
             try:
@@ -252,7 +254,7 @@ class AioApiClient:
 def _options(url: str, key: str, timeout_seconds: float) -> dict[str, Any]:
     headers = {KEY_HEADER: key, "Accept": "application/json"}
     options = {"base_url": url, "headers": headers, "timeout": timeout_seconds, "trust_env": False}
-    # To read the store of trusted certificates takes a tenth of a second, which a server without TLS need not cost.
+    # Reading the trusted certificates takes 0.1 s, which is not needed for a server without TLS.
     return options if httpx.URL(url).scheme == "https" else options | {"verify": False}
 
 
@@ -261,10 +263,10 @@ def _request(http: httpx.Client | httpx.AsyncClient, call: ApiCall[Any]) -> http
 
 
 def _pause_after(error: httpx.TransportError, call: ApiCall[Any], pauses: Iterator[float], url: httpx.URL) -> float:
-    """Return how long to wait before the call is sent again.
+    """Return how many seconds to wait before the call is sent again.
 
     Raises:
-        ApiError: If it must not be, or was often enough.
+        ApiError: If it must not be repeated, or has been repeated often enough.
     """
     pause = next(pauses, None) if call.may_be_repeated else None
     if pause is None:

@@ -1,4 +1,4 @@
-"""The calls of the REST interface that are about backtests."""
+"""The calls of the REST API about backtests."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def start_backtest(
     warm_up: int = 0,
     key: str | None = None,
 ) -> ApiCall[BacktestAnswer]:
-    """Start a backtest and return it as it stands.
+    """Start a backtest and return its state.
 
     `bars` is ``{"source": "sample"}``, ``{"source": "file", "file": ...}`` or ``{"source": "history", "symbols":
-    [...], "bar": ..., "count": ...}``; `limits` are those of a ``desk``, or ``none``.
+    [...], "bar": ..., "count": ...}``; `limits` is ``desk`` or ``none``.
     """
     request = {
         "file": file,
@@ -41,22 +41,22 @@ def start_backtest(
 
 
 def backtests(*, state: str | None = None, limit: int = 100) -> ApiCall[Listing[BacktestAnswer]]:
-    """The backtests, the newest first."""
+    """List the backtests, newest first."""
     return get("backtests", Listing[BacktestAnswer], state=state, limit=limit)
 
 
 def backtest(backtest_id: str) -> ApiCall[BacktestAnswer]:
-    """One backtest: state, progress, result."""
+    """Return a backtest: state, progress and result."""
     return get(f"backtests/{quote(backtest_id, safe='')}", BacktestAnswer)
 
 
 def backtest_trades(backtest_id: str, *, limit: int = 100) -> ApiCall[Listing[BacktestTradeAnswer]]:
-    """The round trips of a backtest, the oldest first."""
+    """List the round trips of a backtest, oldest first."""
     return get(f"backtests/{quote(backtest_id, safe='')}/trades", Listing[BacktestTradeAnswer], limit=limit)
 
 
 def backtest_report(backtest_id: str) -> ApiCall[bytes]:
-    """The report of a backtest, a page of HTML."""
+    """Return the report of a backtest as HTML."""
     return ApiCall(
         method="GET",
         path=f"{API}/backtests/{quote(backtest_id, safe='')}/report",
@@ -66,10 +66,10 @@ def backtest_report(backtest_id: str) -> ApiCall[bytes]:
 
 
 def cancel_backtest(backtest_id: str) -> ApiCall[BacktestAnswer]:
-    """End a backtest that is under way."""
+    """Cancel a backtest."""
     return ask("POST", f"backtests/{quote(backtest_id, safe='')}/cancel", BacktestAnswer)
 
 
 def delete_backtest(backtest_id: str) -> ApiCall[None]:
-    """Remove a backtest."""
+    """Delete a backtest."""
     return do("DELETE", f"backtests/{quote(backtest_id, safe='')}")

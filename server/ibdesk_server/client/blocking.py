@@ -1,4 +1,4 @@
-"""The feed for programs without an event loop of their own, or with one that is busy, such as a notebook."""
+"""The feed for programs without an event loop, or with a busy one, such as a notebook."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ibdesk_server.client.table import Table
 
 
 class BlockingFeedClient:
-    """An iterator of what `FeedClient` receives, made with the same arguments; its connection lives in a thread.
+    """A `FeedClient` in a thread, as an iterator of its messages; takes the same arguments.
 
     ::
 
@@ -28,22 +28,22 @@ class BlockingFeedClient:
 
     @property
     def tables(self) -> dict[str, Table]:
-        """Return the tables as of the last message that was returned."""
+        """Return the tables as of the last returned message."""
         return self._client.tables
 
     @property
     def state(self) -> FeedState:
-        """Return how the connection is doing."""
+        """Return the state of the connection."""
         return self._client.state
 
     @property
     def lag(self) -> FeedLag:
-        """Return how this client does, as the server sees it."""
+        """Return this client's lag, as the server measures it."""
         return self._client.lag
 
     @property
     def token(self) -> str:
-        """Return the word with which another client can go on after the last message that was returned."""
+        """Return the token with which another client can continue after the last returned message."""
         return self._client.token
 
     def __enter__(self) -> Self:
@@ -62,10 +62,10 @@ class BlockingFeedClient:
         return self
 
     def __next__(self) -> FeedMessage:
-        """Return the next news; waits as long as it takes.
+        """Wait for the next message and return it.
 
         Raises:
-            FeedError: If the server refuses this client for good.
+            FeedError: If the server refuses this client permanently.
         """
         waiting = asyncio.run_coroutine_threadsafe(self._client.__anext__(), self._loop)
         try:

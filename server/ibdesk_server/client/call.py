@@ -1,4 +1,4 @@
-"""What a call of the REST interface is, before anybody makes it."""
+"""Calls of the REST API as values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IDEMPOTENCY_KEY = "Idempotency-Key"
 
 
 class ApiCall(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """One request, and how its answer is read; `body` goes as JSON."""
+    """A request and the decoder of its answer; `body` is sent as JSON."""
 
     method: str
     path: str
@@ -28,21 +28,21 @@ class ApiCall(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     @property
     def may_be_repeated(self) -> bool:
-        """Return whether sending it twice does no more than sending it once."""
+        """Return whether the call may be sent twice: it is a GET or has an idempotency key."""
         return self.method == "GET" or IDEMPOTENCY_KEY in self.headers
 
     def at(self, cursor: str) -> ApiCall[T]:
-        """Return the call for the page of a list that begins at `cursor`."""
+        """Return the call for the page of the list at `cursor`."""
         return msgspec.structs.replace(self, params=self.params | {"cursor": cursor})
 
 
 def get(path: str, answer: type[T], /, **params: Any) -> ApiCall[T]:
-    """Return the call that reads what stands at a path."""
+    """Return the GET call of a path."""
     return ask("GET", path, answer, params=params)
 
 
 def do(method: str, path: str, *, body: dict[str, Any] | None = None) -> ApiCall[None]:
-    """Return a call that has no answer but that it was done."""
+    """Return a call without an answer."""
     return ApiCall(method=method, path=f"{API}/{path}", read=_nothing, body=body)
 
 
@@ -55,7 +55,7 @@ def ask(
     body: dict[str, Any] | None = None,
     key: str = "",
 ) -> ApiCall[T]:
-    """Return a call whose answer is of a kind; parameters that are None are left out, `key` makes it repeatable."""
+    """Return a call whose answer has type `kind`. None parameters are omitted; `key` makes the call repeatable."""
     given = {name: _text(value) for name, value in (params or {}).items() if value is not None}
     headers = {IDEMPOTENCY_KEY: key} if key else {}
     read = TypeAdapter(kind).validate_json
@@ -63,7 +63,7 @@ def ask(
 
 
 def key_or_new(given: str | None) -> str:
-    """Return the caller's own key of what is asked for, or one that nobody has used."""
+    """Return the given idempotency key, or a new unique one."""
     return given or uuid.uuid4().hex
 
 

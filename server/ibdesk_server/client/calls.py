@@ -1,6 +1,6 @@
-"""The calls of the REST interface, each described once: `ApiClient` makes them and waits, `AioApiClient` awaits them.
+"""The calls of the REST API, defined once for `ApiClient` and `AioApiClient`.
 
-Those that are about backtests stand in `ibdesk_server.client.backtest_calls`.
+Calls about backtests are in `ibdesk_server.client.backtest_calls`.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ from ibdesk_server.client.call import ApiCall, ask, do, get, key_or_new
 
 
 def health() -> ApiCall[dict[str, Any]]:
-    """How the desk, its latency and the feed are."""
+    """Return the health of the desk and its parts, latency and feed."""
     return ApiCall(method="GET", path="/health/detailed", read=msgspec.json.decode)
 
 
 def feed_clients() -> ApiCall[Listing[FeedClientAnswer]]:
-    """Who follows the feed of the server that answers, the one furthest behind first; for admins."""
+    """List the feed clients of the server that answers, largest lag first; for admins."""
     return get("feed/clients", Listing[FeedClientAnswer])
 
 
@@ -55,24 +55,24 @@ def feed_clients() -> ApiCall[Listing[FeedClientAnswer]]:
 
 
 def account() -> ApiCall[AccountAnswer]:
-    """The account's own figures."""
+    """Return the account's figures as TWS reports them."""
     return get("account", AccountAnswer)
 
 
 def flatten(*, symbol: str = "") -> ApiCall[FlattenAnswer]:
-    """Close what was opened by hand, in an instrument or in all; its open orders are withdrawn first."""
+    """Close the positions opened by hand, in one instrument or all; cancels their open orders first."""
     return ask("POST", "positions/flatten", FlattenAnswer, body={"symbol": symbol})
 
 
 def reconciliation() -> ApiCall[ReconciliationAnswer]:
-    """In what the books and the account differ, and when they were compared."""
+    """Return the differences between the books and the account, and the time of the comparison."""
     return get("reconciliation", ReconciliationAnswer)
 
 
 def positions(
     *, owner: str | None = None, symbol: str | None = None, held: bool = False, limit: int = 100
 ) -> ApiCall[Listing[PositionAnswer]]:
-    """What is held, by owner and instrument; with `held` without what is flat."""
+    """List the positions by owner and instrument; `held` leaves out flat ones."""
     return get("positions", Listing[PositionAnswer], owner=owner, symbol=symbol, held=held, limit=limit)
 
 
@@ -86,7 +86,7 @@ def fills(
     sort: str = "-filled_at",
     limit: int = 100,
 ) -> ApiCall[Listing[FillAnswer]]:
-    """Executions of our orders, the newest first."""
+    """List the fills of our orders, newest first."""
     return get(
         "fills",
         Listing[FillAnswer],
@@ -109,7 +109,7 @@ def round_trips(
     sort: str = "-closed_at",
     limit: int = 100,
 ) -> ApiCall[Listing[RoundTripAnswer]]:
-    """Positions opened and closed again, the newest first."""
+    """List the round trips, newest first."""
     return get(
         "round-trips",
         Listing[RoundTripAnswer],
@@ -135,7 +135,7 @@ def orders(
     sort: str = "-created_at",
     limit: int = 100,
 ) -> ApiCall[Listing[OrderAnswer]]:
-    """Orders, open and closed, the newest first."""
+    """List the orders, open and closed, newest first."""
     return get(
         "orders",
         Listing[OrderAnswer],
@@ -150,7 +150,7 @@ def orders(
 
 
 def order(order_id: str) -> ApiCall[OrderAnswer]:
-    """One order."""
+    """Return an order."""
     return get(f"orders/{quote(order_id, safe='')}", OrderAnswer)
 
 
@@ -166,7 +166,7 @@ def place(
     when_closed: str = "usual",
     key: str | None = None,
 ) -> ApiCall[OrderAnswer]:
-    """Place an order by hand, at the market unless `limit` or `stop` says otherwise.
+    """Place an order by hand: a market order unless `limit` or `stop` is given.
 
     Each call is a new order; `key` makes a repeated call the same order, also from another program.
     """
@@ -191,7 +191,7 @@ def modify(
     stop: float | None = None,
     seen: str | None = None,
 ) -> ApiCall[OrderAnswer]:
-    """Ask for other terms of an open order; if it is not the `version` that was `seen` any more, nothing is asked."""
+    """Change the terms of an open order. If its version is not `seen` any more, the change is refused (412)."""
     terms = {"quantity": quantity, "limit": limit, "stop": stop}
     call = ask(
         "PATCH",
@@ -208,7 +208,7 @@ def cancel_all(*, owner: str | None = None, symbol: str | None = None) -> ApiCal
 
 
 def cancel(order_id: str) -> ApiCall[OrderAnswer]:
-    """Ask the venue to cancel an order; it is returned as it was."""
+    """Ask the venue to cancel an order; returns it in its present state."""
     return ask("DELETE", f"orders/{quote(order_id, safe='')}", OrderAnswer)
 
 
@@ -216,27 +216,27 @@ def cancel(order_id: str) -> ApiCall[OrderAnswer]:
 
 
 def quotes(*, symbol: str | None = None, max_age: float = 0) -> ApiCall[Listing[QuoteAnswer]]:
-    """The best bids and asks; the answer may be `max_age` seconds old."""
+    """List the best bids and asks; the answer may be `max_age` seconds old."""
     return get("quotes", Listing[QuoteAnswer], symbol=symbol, max_age=max_age)
 
 
 def bars(symbol: str, *, bar: str = "5 secs", count: int = 500, max_age: float = 0) -> ApiCall[Listing[BarAnswer]]:
-    """The last bars of this session, the newest last."""
+    """List the last bars of this session, newest last."""
     return get(f"bars/{quote(symbol, safe='')}", Listing[BarAnswer], bar=bar, count=count, max_age=max_age)
 
 
 def history(symbol: str, *, bar: str = "1 day", count: int = 300, max_age: float = 0) -> ApiCall[Listing[BarAnswer]]:
-    """Past bars, the newest last."""
+    """List past bars, newest last."""
     return get(f"history/{quote(symbol, safe='')}", Listing[BarAnswer], bar=bar, count=count, max_age=max_age)
 
 
 def search_instruments(text: str) -> ApiCall[Listing[MatchAnswer]]:
-    """What TWS has whose symbol or name is like the text."""
+    """Search TWS for instruments by symbol or name."""
     return get("instruments", Listing[MatchAnswer], text=text)
 
 
 def instrument(symbol: str) -> ApiCall[InstrumentAnswer]:
-    """What TWS knows of an instrument."""
+    """Return the terms of an instrument, from TWS."""
     return get(f"instruments/{quote(symbol, safe='')}", InstrumentAnswer)
 
 
@@ -244,22 +244,22 @@ def instrument(symbol: str) -> ApiCall[InstrumentAnswer]:
 
 
 def strategies() -> ApiCall[list[StrategyAnswer]]:
-    """The strategy files, each with the JSON schema of its parameters or its error."""
+    """List the strategy files, each with the JSON schema of its parameters or its error."""
     return get("strategies", list[StrategyAnswer])
 
 
 def strategy(file: str) -> ApiCall[StrategyAnswer]:
-    """One strategy file."""
+    """Return a strategy file."""
     return get(f"strategies/{quote(file, safe='')}", StrategyAnswer)
 
 
 def runs(*, state: str | None = None, limit: int = 100) -> ApiCall[Listing[RunAnswer]]:
-    """The strategies that run or have run, the newest first."""
+    """List the runs, newest first."""
     return get("runs", Listing[RunAnswer], state=state, limit=limit)
 
 
 def run(run_id: str) -> ApiCall[RunAnswer]:
-    """One run."""
+    """Return a run."""
     return get(f"runs/{quote(run_id, safe='')}", RunAnswer)
 
 
@@ -273,9 +273,9 @@ def start(
     budget: Mapping[str, float] | None = None,
     key: str | None = None,
 ) -> ApiCall[RunAnswer]:
-    """Start a strategy and return the run; asked again with the same `key`, the run that was started then.
+    """Start a strategy and return the run. Repeated with the same `key`, it returns the first run.
 
-    `budget` are limits of the run's own, by name.
+    `budget` holds the run's own limits, by name.
     """
     request: dict[str, Any] = {"file": file, "symbols": list(on), "bar": bar, "warm_up": warm_up}
     request |= {"parameters": dict(parameters or {}), "budget": None if budget is None else dict(budget)}
@@ -283,23 +283,23 @@ def start(
 
 
 def run_state(run_id: str) -> ApiCall[RunStateAnswer]:
-    """A run from inside: what its strategy keeps, holds, saw and ordered."""
+    """Return the inner state of a run: stored state, positions, last bars, features and orders."""
     return get(f"runs/{quote(run_id, safe='')}/state", RunStateAnswer)
 
 
 def run_log(run_id: str, *, limit: int = 100, cursor: str | None = None, journal: str = "") -> ApiCall[RunLogAnswer]:
-    """What a run said, did and suffered; `cursor` is the `next` of newer lines, `journal` an earlier journal."""
+    """Return the log of a run; `cursor` is the `next` of a page of newer lines, `journal` an earlier journal."""
     return get(f"runs/{quote(run_id, safe='')}/log", RunLogAnswer, limit=limit, cursor=cursor, journal=journal)
 
 
 def change_parameters(run_id: str, parameters: Mapping[str, Any]) -> ApiCall[RunAnswer]:
-    """Have a run go on with other parameters; those not named stay."""
+    """Change parameters of a run; those not named stay the same."""
     body = {"parameters": dict(parameters)}
     return ask("PATCH", f"runs/{quote(run_id, safe='')}/parameters", RunAnswer, body=body)
 
 
 def stop(run_id: str, *, flatten: bool = False) -> ApiCall[RunAnswer]:
-    """Stop a run, with `flatten` also close its positions, and return it."""
+    """Stop a run and return it; `flatten` also closes its positions."""
     return ask("POST", f"runs/{quote(run_id, safe='')}/stop", RunAnswer, params={"flatten": flatten})
 
 
@@ -307,7 +307,7 @@ def stop(run_id: str, *, flatten: bool = False) -> ApiCall[RunAnswer]:
 
 
 def risk(*, owner: str | None = None) -> ApiCall[RiskAnswer]:
-    """The limits of the risk gate, how much of them is used, and whether trading is halted."""
+    """Return the limits of the risk gate, their use, and the trading halts."""
     return get("risk", RiskAnswer, owner=owner)
 
 
@@ -317,13 +317,16 @@ def change_limits(limits: Mapping[str, float | str | bool | None]) -> ApiCall[Ri
 
 
 def stop_account(level: str = "halt", *, reason: str, kill: bool = False, account: str = "") -> ApiCall[StopAnswer]:
-    """Stop the account: ``halt``, ``cancel`` every order, or ``flatten`` every position too; it works always."""
+    """Stop the account: ``halt``, ``cancel`` every order, or also ``flatten`` every position.
+
+    It works without the engine, too.
+    """
     body = {"level": level, "reason": reason, "kill": kill, "account": account}
     return ask("POST", "stop", StopAnswer, body=body)
 
 
 def halt(reason: str, *, scope: str = "desk", state: str = "halted") -> ApiCall[HaltAnswer]:
-    """Let no order out that does not reduce a position; the answer has the id that lifts the halt.
+    """Halt trading: only orders that reduce a position are accepted. The answer has the id that lifts the halt.
 
     `scope` is ``desk``, ``run:<id>`` or ``instrument:<name>``, `state` ``reducing`` or ``halted``.
     """
@@ -331,7 +334,7 @@ def halt(reason: str, *, scope: str = "desk", state: str = "halted") -> ApiCall[
 
 
 def resume(reason: str, *, id: str) -> ApiCall[None]:  # noqa: A002 - as the API says
-    """Lift the halt of this id, and no other."""
+    """Lift the halt with this id."""
     return do("POST", "risk/resume", body={"id": id, "reason": reason})
 
 
@@ -355,7 +358,7 @@ def journal(
     cursor: str | None = None,
     journal: str = "",
 ) -> ApiCall[JournalAnswer]:
-    """What reached the engine, and what it did, the newest first."""
+    """Return the events that reached the engine, and its actions, newest first."""
     return get(
         "journal",
         JournalAnswer,
@@ -372,10 +375,10 @@ def journal(
 
 
 def journals(*, limit: int = 100) -> ApiCall[Listing[JournalInfoAnswer]]:
-    """The journals of this desk, newest first."""
+    """List the journals of this desk, newest first."""
     return get("journals", Listing[JournalInfoAnswer], limit=limit)
 
 
 def settings(*, section: str = "") -> ApiCall[Listing[SettingAnswer]]:
-    """The settings in effect, or those of a section, with where each is from."""
+    """List the settings in effect, or those of a section, with the source of each."""
     return get("settings", Listing[SettingAnswer], section=section)

@@ -6,7 +6,9 @@
 
 It connects by itself and again after a lost connection, and goes on where it stopped, also at another server of the
 same desk: on topics that are not conflated nothing is missed and nothing comes twice. Where the server cannot tell any
-more what was missed, a message of kind ``snapshot`` comes instead, which replaces what there was.
+The client reconnects by itself and continues where it stopped, also at another server of the same desk. On topics that
+are not conflated, no message is lost or repeated. If the server cannot send the missed messages any more, it sends a
+message of kind ``snapshot``, which replaces the earlier state.
 """
 
 from __future__ import annotations
@@ -32,36 +34,36 @@ from ibdesk_server.security.presented import KEY_HEADER
 
 _REFUSALS = frozenset({401, 403, 404})
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0
-# After so many heartbeats without a word the connection is taken for dead.
+# After this many heartbeat intervals without a message, the connection counts as lost.
 _PATIENCE = 3.0
 _HELLO_SECONDS = 10.0
 _LAST_WORDS = frozenset({"error", "bye"})
 
 Key = str | Callable[[], str | Awaitable[str]]
-"""An API key or access token, or what returns the present one; it is asked before each connection."""
+"""An API key or access token, or a function that returns it, called before each connection."""
 
 
 class FeedError(IbdeskError):
-    """The server refuses this client for good; the sentence says why."""
+    """The server refuses this client permanently; the message says why."""
 
 
 class FeedState(enum.Enum):
-    """How the connection is doing."""
+    """The state of the connection."""
 
-    # CONNECTING: not connected; another attempt is under way or about to be.
     CONNECTING = "connecting"
-    # OPEN: what happens at the desk arrives.
+    """Not connected; another attempt is in progress or follows soon."""
     OPEN = "open"
-    # AWAY: the server is there, but has lost the desk for now; what it tells is from memory.
+    """Connected to server and desk."""
     AWAY = "away"
-    # CLOSED: it was closed, or refused for good.
+    """Connected to a server that has lost the desk for now; its data is from memory."""
     CLOSED = "closed"
+    """Closed, or refused permanently."""
 
 
 class FeedMessage(msgspec.Struct, frozen=True):
-    """News of one topic; `columns` maps a column's name to its values.
+    """A message of one topic; `columns` maps a column's name to its values.
 
-    A ``snapshot`` is the whole state at `seq`, a ``delta`` what changed since the message before.
+    A ``snapshot`` is the whole state at `seq`, a ``delta`` the changes since the previous message.
     """
 
     kind: Literal["snapshot", "delta"]
@@ -71,15 +73,16 @@ class FeedMessage(msgspec.Struct, frozen=True):
 
     @property
     def rows(self) -> list[Row]:
-        """Return the news row by row."""
+        """Return the message's rows."""
         return [dict(zip(self.columns, values, strict=True)) for values in zip(*self.columns.values(), strict=True)]
 
 
 class FeedLag(msgspec.Struct, frozen=True):
-    """How this client did, as the server sees it, between its last two pings.
+    """This client's lag between the server's last two pings, as the server measures it.
 
     `lag_ms` is the longest it was behind, `lag_bytes` the most that waited for it, `skipped` how many batches of
-    conflated topics it was spared in all.
+    `lag_ms` is the longest lag, `lag_bytes` the largest backlog, `skipped` the total number of batches of conflated
+    topics that were merged into later ones.
     """
 
     lag_ms: float = 0.0
@@ -88,19 +91,24 @@ class FeedLag(msgspec.Struct, frozen=True):
 
 
 class _HoleError(Exception):
-    """A message is missing between two of a topic."""
+    """A message of a topic is missing."""
 
 
 _LOST = (OSError, TimeoutError, ConnectionClosed, InvalidHandshake, _HoleError)
 
 
 class FeedClient:
-    """A connection to the feed that keeps itself alive, and tables of what it has told.
+    """A connection to the feed that reconnects by itself, and tables of the received rows.
 
     `topics` narrow what is sent, `symbols` and `owners` too, by name or pattern (``ES-*``); None is everything. With
     a `token` of an earlier client it goes on where that one stopped, with the same subscription. A reader that is
     slow is sent only the newest quotes, positions and the like; one that is much too slow is cut, and resumes.
-    `on_state` is told each change of `state`; `desk_at_ns` (UTC) is when the desk was found there, or away.
+    `topics`, `symbols` and `owners` filter the messages, by name or pattern (``ES-*``); None means everything. With the
+    `token` of an earlier client, it continues where that one stopped, with the same subscription. A slow reader
+    receives
+    only the newest rows of conflated topics, such as quotes and positions. A reader that is much too slow is
+    disconnected, and resumes. `on_state` is called with each change of `state`. `desk_at_ns` (UTC) is when the server
+    last found the desk reachable or away.
     """
 
     def __init__(
@@ -114,10 +122,10 @@ class FeedClient:
         token: str = "",
         on_state: Callable[[FeedState], None] | None = None,
     ) -> None:
-        """Make one that connects when it is first asked for news.
+        """Make a client that connects at the first request for a message.
 
         Raises:
-            FeedError: If the token is none.
+            FeedError: If the token is not valid.
         """
         self._url, self._key, self._on_state = url, key, on_state
         self._state = FeedState.CONNECTING
@@ -133,12 +141,12 @@ class FeedClient:
 
     @property
     def state(self) -> FeedState:
-        """Return how the connection is doing."""
+        """Return the state of the connection."""
         return self._state
 
     @property
     def token(self) -> str:
-        """Return the word with which another client can go on from here; empty before the first connection."""
+        """Return the token with which another client can continue from here; empty before the first connection."""
         return make_token(self._epoch, self._places) if self._places else ""
 
     async def __aenter__(self) -> Self:
@@ -153,10 +161,10 @@ class FeedClient:
         return self
 
     async def __anext__(self) -> FeedMessage:
-        """Return the next news; waits as long as it takes, through lost connections.
+        """Wait for the next message and return it, reconnecting if necessary.
 
         Raises:
-            FeedError: If the server refuses this client for good.
+            FeedError: If the server refuses this client permanently.
         """
         while self.state is not FeedState.CLOSED:
             try:
@@ -168,12 +176,12 @@ class FeedClient:
         raise StopAsyncIteration
 
     async def close(self) -> None:
-        """End the connection; there will be no more news."""
+        """Close the connection; no more messages follow."""
         self._become(FeedState.CLOSED)
         await self._drop()
 
     async def _connect(self) -> ClientConnection:
-        """Return a connection on which the subscription has been sent."""
+        """Connect and send the subscription."""
         try:
             connection = await connect(
                 self._url,
@@ -202,7 +210,7 @@ class FeedClient:
         return await key if inspect.isawaitable(key) else key
 
     async def _greet(self, connection: ClientConnection) -> str:
-        """Hear the server's hello and subscribe; return whether the desk is there."""
+        """Receive the server's hello and subscribe; return the state of the desk."""
         hello = await self._receive(connection, _HELLO_SECONDS)
         if hello["type"] != "hello" or hello["schema"] != SCHEMA:
             raise self._refused(f"it speaks version {hello.get('schema')} of the feed, this client {SCHEMA}")
@@ -233,7 +241,7 @@ class FeedClient:
                     self._heard_of(message["desk"])
 
     def _take(self, message: dict[str, Any]) -> FeedMessage:
-        """Book news: its rows into the table, its number as the place to resume from."""
+        """Add a message's rows to the table, and remember its number as the position to resume from."""
         news = FeedMessage(message["type"], message["topic"], message["seq"], message["columns"])
         table, place = self.tables[news.topic], self._place_of(news.topic)
         if news.kind == "snapshot":
@@ -252,7 +260,7 @@ class FeedClient:
         return next(place for place in self._places if topic in place.seqs)
 
     async def _receive(self, connection: ClientConnection, seconds: float) -> dict[str, Any]:
-        """Return the next message; a farewell is passed over, for the close frame after it says the same."""
+        """Return the next message. An end message is skipped, because the close frame after it says the same."""
         try:
             async with asyncio.timeout(seconds):
                 while True:
@@ -286,13 +294,13 @@ class FeedClient:
                 self._on_state(state)
 
     async def _recover(self) -> None:
-        """Let go of a lost connection and wait before the next one."""
+        """Drop a lost connection and wait before the next attempt."""
         if self._state is FeedState.CLOSED:
             return
         self._become(FeedState.CONNECTING)
         await self._drop()
-        # Clients of one server should not all come back at the same instant.
-        await asyncio.sleep(self._delay * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+        # Jitter, so that the clients of one server do not all reconnect at the same time.
+        await asyncio.sleep(self._delay * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
         self._delay = min(2 * self._delay, _LONGEST_DELAY)
 
     async def _drop(self) -> None:

@@ -1,4 +1,4 @@
-"""A topic as a client keeps it: the newest row of each key."""
+"""A topic as a client stores it: the newest row of each key."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Row = dict[str, Any]
 
 
 class Table:
-    """Rows by key, in the order in which the keys first came; past `limit` rows the oldest leave."""
+    """Rows by key, in the order in which the keys first arrived; beyond `limit` rows, the oldest are dropped."""
 
     def __init__(self, key: Iterable[str], *, limit: int = 100_000) -> None:
         self.key = tuple(key)
@@ -24,19 +24,19 @@ class Table:
 
     @property
     def rows(self) -> list[Row]:
-        """Return the rows."""
+        """Return all rows."""
         return list(self._rows.values())
 
     def get(self, *key: Any) -> Row | None:
-        """Return the row with these values in the key columns."""
+        """Return the row with these key values, None if there is none."""
         return self._rows.get(key)
 
     def clear(self) -> None:
-        """Forget all rows."""
+        """Remove all rows."""
         self._rows.clear()
 
     def update(self, rows: Iterable[Row]) -> None:
-        """Take rows in; one with the key of an earlier row replaces it."""
+        """Add rows; a row replaces an earlier one with the same key."""
         for row in rows:
             self._rows[tuple(row[name] for name in self.key)] = row
         while len(self._rows) > self._limit:

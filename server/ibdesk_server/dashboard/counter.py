@@ -16,14 +16,14 @@ _SECONDS = 15.0
 class Refusal(enum.Enum):
     """Why a reader is not let in, in words for them."""
 
-    # WRONG: the server knows nobody by this proof.
     WRONG = "Wrong name or password."
-    # WRONG_KEY: no key is this one.
+    """The server knows nobody by this proof."""
     WRONG_KEY = "This key is not valid: it may be mistyped, expired or revoked."
-    # SLOWER: too many have failed.
+    """No key is this one."""
     SLOWER = "Too many logins have failed: wait for a moment before you try again."
-    # AWAY: the server does not answer, or not as it should.
+    """Too many have failed."""
     AWAY = "The server does not answer now: try again in a moment."
+    """The server does not answer, or not as it should."""
 
 
 class DashboardUser(msgspec.Struct, frozen=True):

@@ -16,11 +16,13 @@ _BINARY = 0x82
 class Coding(enum.Enum):
     """What the bytes of a message look like; they are ready for the socket and the same for all who get it."""
 
-    # MSGPACK: a whole WebSocket frame, header included.
     MSGPACK = "msgpack"
-    # JSON: a server-sent event (https://html.spec.whatwg.org/multipage/server-sent-events.html), without the empty
-    # line that ends it, because an id may follow.
+    """A whole WebSocket frame, header included."""
     JSON = "json"
+    """A server-sent event (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+
+    The empty line that ends it is missing, because an id may follow.
+    """
 
     # By identity and not, as enums do it in Python code, by name: it is part of a key that each client looks up.
     __hash__ = object.__hash__

@@ -37,8 +37,8 @@ class FeedTransport(WebSocketsSansIOProtocol):
 
     coding = Coding.MSGPACK
     on_taking: Callable[[], object] | None = None
-    # write: sends a whole frame; only while `taking`. It is the transport's own: each flush calls it for each client.
     write: Callable[[bytes], None]
+    """Sends a whole frame; only while `taking`. It is the transport's own: each flush calls it for each client."""
     _is_paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

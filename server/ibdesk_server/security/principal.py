@@ -37,12 +37,12 @@ _ACTIONS = frozenset({"read", "write"})
 class Role(enum.Enum):
     """What somebody may do; each role may also do all that the roles below it may."""
 
-    # VIEWER: read everything that is about the desk, change nothing.
     VIEWER = "viewer"
-    # TRADER: also place and cancel orders, start and stop strategies, halt and resume.
+    """Read everything that is about the desk, change nothing."""
     TRADER = "trader"
-    # ADMIN: also users, keys, and the record of who did what.
+    """Also place and cancel orders, start and stop strategies, halt and resume."""
     ADMIN = "admin"
+    """Also users, keys, and the record of who did what."""
 
     def __lt__(self, other: object) -> bool:
         """Return whether the other role may do more."""
@@ -57,14 +57,14 @@ _LADDER = tuple(Role)
 class ProofKind(enum.Enum):
     """How somebody showed who they are."""
 
-    # LOCAL: with the key file of this machine.
     LOCAL = "local key"
-    # KEY: with a key that an admin made for a program.
+    """With the key file of this machine."""
     KEY = "api key"
-    # TOKEN: with the access token of a login by password.
+    """With a key that an admin made for a program."""
     TOKEN = "token"  # noqa: S105 - the name of a kind, no token
-    # SESSION: with the cookie of a browser's login.
+    """With the access token of a login by password."""
     SESSION = "session"
+    """With the cookie of a browser's login."""
 
 
 class Principal(msgspec.Struct, frozen=True):

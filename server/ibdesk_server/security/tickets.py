@@ -19,10 +19,10 @@ _MOST_TICKETS = 1_000
 class Use(enum.Enum):
     """What a ticket is for."""
 
-    # CODE: stands in an address and is exchanged for a session, once.
     CODE = "code"
-    # SESSION: the cookie of a browser.
+    """Stands in an address and is exchanged for a session, once."""
     SESSION = "session"
+    """The cookie of a browser."""
 
 
 class Tickets:
