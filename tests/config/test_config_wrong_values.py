@@ -23,7 +23,7 @@ WRONG = [
     ("mode", "demo", "it should be 'embedded', 'paper' or 'live'"),
     ("risk.max_position_shares", "-1", r"it must be positive \(inf switches the rule off\)"),
     ("risk.max_daily_loss", "nan", r"it must be positive"),
-    ("risk.day_zone", "Mars/Olympus", "'Mars/Olympus' is no time zone"),
+    ("risk.day_zone", "Mars/Olympus", "'Mars/Olympus' is not a time zone"),
     ("gateway.account", "U1", "must begin with D"),
     ("log.level", "loud", "it should be 'debug', 'info'"),
     ("server.feed.flush_seconds", "2", "it should be less than or equal to 1"),

@@ -99,7 +99,7 @@ def test_a_key_places_once_for_each_who_uses_it(story) -> None:
     [
         ({"quantity": 0.0}, "quantity must be a positive number"),
         ({"order_type": OrderType.LIMIT}, "a limit order needs a limit_price"),
-        ({"instrument": Index("SPX")}, "SPX-IND is an index, which takes no orders"),
+        ({"instrument": Index("SPX")}, "SPX-IND is an index, which cannot be ordered"),
     ],
 )
 def test_a_request_that_makes_no_sense_changes_nothing(story, wrong: dict[str, Any], sentence: str) -> None:
@@ -112,7 +112,7 @@ def test_a_request_that_makes_no_sense_changes_nothing(story, wrong: dict[str, A
 def test_an_id_is_used_once(story) -> None:
     story.tell(by_hand("m1"))
 
-    with pytest.raises(OrderError, match="there is an order m1 already"):
+    with pytest.raises(OrderError, match="there already is an order m1"):
         story.tell(by_hand("m1"))
 
 

@@ -219,7 +219,7 @@ def test_changed_limits_outlive_a_restart_until_the_settings_are_changed(story) 
     other, [dropped] = heir_of(story.engine, RiskLimits())
 
     assert same.gate.limits.max_order_shares == 2.0
-    assert "still hold" in kept.text
+    assert "still apply" in kept.text
     assert other.gate.limits == RiskLimits()
-    assert "hold no more: the settings were changed since" in dropped.text
+    assert "no longer apply: the settings were changed since" in dropped.text
     assert snapshot_of(same, 1) == snapshot_of(story.engine, 1)

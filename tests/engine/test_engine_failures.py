@@ -213,7 +213,7 @@ def test_an_on_order_that_orders_again_over_each_denial_ends_the_run(tell_story,
     actions = story.bar(10.0)
 
     assert [type(action) for action in actions] == [RunFailed, Alert]
-    assert "its on_order has ordered again over a denial 20 times in one event" in story.run().note
+    assert "its on_order has ordered again after a denial 20 times in one event" in story.run().note
     assert (story.engine.blotter.orders, story.run().orders.made) == ({}, 0)
 
 

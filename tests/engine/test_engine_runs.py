@@ -45,7 +45,7 @@ def test_a_run_is_told_of_its_start_before_anything_else(story, hands) -> None:
 def test_a_run_id_is_used_once(story) -> None:
     story.start()
 
-    with pytest.raises(DeskError, match="there is a run run already"):
+    with pytest.raises(DeskError, match="there already is a run run"):
         story.start()
 
 

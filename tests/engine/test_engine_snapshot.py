@@ -112,7 +112,7 @@ def test_a_state_that_is_not_plain_data_stops_the_run_and_is_named(story, hands)
 
     _, alert = story.bar(10.0)
 
-    assert "run: self.state takes numbers, text, lists and dicts only" in alert.text
+    assert "run: self.state holds only numbers, text, lists and dicts" in alert.text
     assert story.run().saved_state == {}
 
 
@@ -186,7 +186,7 @@ def test_a_run_goes_on_only_where_it_was(story) -> None:
     story.start(on=[Stock("AAPL"), Stock("IBM")])
     story.tell(StopStrategy("run", story.at_ns))
 
-    with pytest.raises(DeskError, match="to go on with run, start it on IBM too"):
+    with pytest.raises(DeskError, match="to continue run, start it on IBM too"):
         story.start(on=[Stock("AAPL")])
 
 

@@ -308,7 +308,7 @@ def test_what_waited_when_the_desk_ended_never_leaves_and_says_so(tell_story) ->
         "never sent: the desk ended while the order waited for its turn",
     )
     [alert] = actions
-    assert "order m2 waited for its turn when the desk ended, and was never sent" in alert.text
+    assert "order m2 waited for its turn when the desk stopped, and was never sent" in alert.text
     assert heir.handle(by_hand(2, 8)) == ()
 
 

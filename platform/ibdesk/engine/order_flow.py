@@ -1,4 +1,4 @@
-"""The way of an order: through the risk gate to the venue, and back as reports and fills."""
+"""The order flow: through the risk gate to the venue, and back as reports and fills."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ from ibdesk.model import (
 )
 
 WITHDRAWN = "withdrawn before it was sent"
-"""Why an order was cancelled that had not left."""
+"""The reason of a cancelled order that had not left."""
 
 Call = Callable[..., None]
-"""Calls a hook of a run: ``call(run, hook, *arguments)``; what the hook raises ends that run."""
+"""Calls a hook of a run: ``call(run, hook, *arguments)``; an error of the hook ends that run."""
 
 
 class OrderFlow:
-    """Takes orders of runs and of people to the gate and the venue, and tells runs what became of theirs."""
+    """Passes orders of runs and people to the gate and the venue, and reports their changes to the runs."""
 
     def __init__(self, *, gate: RiskGate, outbox: Outbox, call: Call, waits: bool = True, client_id: int = 0) -> None:
         self.markets: dict[str, Market] = {}
@@ -64,7 +64,7 @@ class OrderFlow:
         self.blotter = Blotter(self.exposures)
         self.portfolio = Portfolio(self.exposures.booked, self._currency_of)
         self.runs: dict[str, Run] = {}
-        # budgets: what runs may use of the account, of those that have limits of their own.
+        # The budgets of the runs that have limits of their own.
         self.budgets: dict[str, RunBudget] = {}
         self.account = Account()
         self.link_up = True
@@ -88,16 +88,16 @@ class OrderFlow:
         return self._outbox.now_ns
 
     def held(self, lane: Lane) -> float:
-        """Return what a run holds in one of its instruments."""
+        """Return the quantity that a run holds in one of its instruments."""
         return lane.run.book.position(lane.instrument).quantity
 
     def price_of(self, instrument: str) -> float | None:
-        """Return the price at which an instrument is valued, None when there is none yet."""
+        """Return the price at which an instrument is valued, or None."""
         market = self.markets.get(instrument)
         return None if market is None else market.price
 
     def last_of(self, instrument: str) -> float | None:
-        """Return at which price an instrument traded last, None when no trade is known."""
+        """Return the price of an instrument's last trade, None if none is known."""
         market = self.markets.get(instrument)
         return None if market is None or isinstance(market.instrument, Forex) else market.last
 
@@ -106,18 +106,18 @@ class OrderFlow:
         return "" if market is None else market.instrument.currency
 
     def watch(self, instrument: AnyInstrument) -> None:
-        """Keep the prices of an instrument, by what TWS knows of it now."""
+        """Follow the prices of an instrument, with the terms that TWS knows now."""
         market = self.markets.setdefault(instrument.id, Market(instrument))
         market.instrument = instrument
         self.exposures.watched(market)
 
-    # --- the way out
+    # --- to the venue
 
     def submit(self, order: Order) -> None:
         """Pass an order through the risk gate: it leaves as PlaceOrder, waits for its turn, or is denied.
 
         Raises:
-            OrderError: If its instrument takes no orders.
+            OrderError: If its instrument cannot be ordered.
         """
         market = self.markets[order.instrument]
         refuse_index(order, market.instrument)
@@ -132,10 +132,10 @@ class OrderFlow:
             self.deny(order, denial)
 
     def send_or_queue(self, order: Order, *, reduces: bool) -> None:
-        """Let an order leave that has passed the gate, or have it wait for its turn.
+        """Send an order that has passed the gate, or let it wait for its turn.
 
         Raises:
-            OrderDeniedError: If its turn would come too late, or it has no price for its collar.
+            OrderDeniedError: If its turn would come too late, or there is no price for its collar.
         """
         if self.gate.limits.collar_market_orders < math.inf:
             order = self.collar(order, reduces=reduces)
@@ -149,7 +149,7 @@ class OrderFlow:
         self.queue.put(Waiting(order.id, self.freshness.now_ns), reduces=reduces)
 
     def cancel(self, order_id: str) -> None:
-        """Withdraw an open order; cancelling is never denied, and one that has not left is gone at once."""
+        """Withdraw an open order; this is never denied, and an order that has not left ends at once."""
         order = self.blotter.orders.get(order_id)
         if order is None or not order.is_open:
             return
@@ -170,10 +170,10 @@ class OrderFlow:
         self.add(CancelOrder(order_id))
 
     def examine(self, order: Order, others: OpenOrders) -> bool:
-        """Return whether an order only reduces or protects what is held, `others` being open beside it.
+        """Return whether an order only reduces or protects the position, given the `others` that are open.
 
         Raises:
-            OrderDeniedError: If the gate refuses it.
+            OrderDeniedError: If the gate denies it.
         """
         if self.overrules.runs and order.status is OrderStatus.CREATED:
             self.overrules.check(order)
@@ -191,18 +191,18 @@ class OrderFlow:
         return is_exit
 
     def collar(self, order: Order, *, reduces: bool) -> Order:
-        """Return the order as it may leave: a market order that opens a position as far as its collar reaches."""
+        """Return the order in the form that may leave: an opening market order gets its collar."""
         if reduces or order.type is not OrderType.MARKET:
             return order
         return collared(order, self.markets[order.instrument], self.gate.limits.collar_market_orders)
 
     def opens(self, order: Order) -> bool:
-        """Return whether an order opens or adds to a position, all others counted as filled before it."""
+        """Return whether an order opens or adds to a position if all others fill before it."""
         held = self.exposures.holding(order.owner, order.instrument).position.quantity
         return not reduces(order, held, self.blotter.sums_without(order))
 
     def place(self, order: Order) -> None:
-        """Let an order leave."""
+        """Send an order."""
         if self.self_crossing.resting:
             self.self_crossing.clear_the_way(order)
         sent = order.moved(OrderStatus.SENT, self.now_ns)
@@ -213,19 +213,19 @@ class OrderFlow:
         self.refresh(sent)
 
     def count_sent(self, order: Order) -> None:
-        """Count an order or a change that leaves, where the budget of its run asks for it."""
+        """Count an order or a change that leaves, if the budget of its run needs it."""
         budget = self.budgets.get(order.owner) if self.budgets else None
         if budget is not None and budget.max_orders_per_minute < math.inf:
             self.exposures.money(order.owner).sent.count(self.now_ns)
 
     def record(self) -> None:
-        """Put on the record, at the end of an event, what it leaves to later ones."""
+        """Record changed aims, and set the timer of the queue, at the end of an event."""
         self.aims.record()
         if len(self.queue):
             self.queue.set_timer()
 
     def on_timer(self, timer_id: str) -> None:
-        """Go on with what a timer was set for here."""
+        """Handle a timer of the order flow."""
         if timer_id == QUEUE_TIMER:
             self.queue.release()
         elif timer_id.startswith((MANUAL_RETRY_TIMER, MANUAL_CANCEL_TIMER)):
@@ -237,10 +237,10 @@ class OrderFlow:
         else:
             self.closed.on_timer(timer_id)
 
-    # --- the way back
+    # --- from the venue
 
     def on_order_report(self, report: OrderReport) -> None:
-        """Take what the venue said about an order."""
+        """Handle a report of the venue about an order."""
         before = self.blotter.orders.get(report.order_id)
         order = self.blotter.report(report)
         if order is not None and before is not None:
@@ -249,7 +249,7 @@ class OrderFlow:
             self.order_changed(order, "" if report.reason == before.reason else report.reason)
 
     def on_fill(self, fill: Fill) -> None:
-        """Book an execution, once, to the owner of its order, or to EXTERNAL when it is not of ours."""
+        """Book an execution, once, to the owner of its order, or to EXTERNAL if the order is not ours."""
         known = self.blotter.orders.get(fill.order_id)
         owner = EXTERNAL if known is None else known.owner
         if known is None and not self.portfolio.owner_of(fill.execution_id):
@@ -267,16 +267,16 @@ class OrderFlow:
             self.refresh(order)
             if not order.is_open:
                 self.repetition.filled(order)
-            # One that is taken back comes again, corrected: only then is it known what is held.
+            # A reversed execution comes again, corrected: only then is the position known.
             is_late = known is not None and not known.is_open and not fill.execution_id.endswith(TAKEN_BACK)
             self._tell_fill(order, fill, is_late=is_late)
             if not self.gate.halts.is_empty and self.gate.decides:
-                # An order that protected what is closed now would open a position.
+                # An order that protected a position which is now closed would open one.
                 self.halting.trim(self.exposures.holding(order.owner, fill.instrument))
         self.losses.booked(owner)
 
     def _tell_fill(self, order: Order, fill: Fill, *, is_late: bool) -> None:
-        """Tell a run of an execution, and go on with what waited for it."""
+        """Report an execution to its run, and continue what waited for it."""
         run = self.runs.get(order.owner)
         if run is None:
             if order.owner == MANUAL:
@@ -296,7 +296,7 @@ class OrderFlow:
             self.call(run, self.aims.reopen, lane)
 
     def deny(self, order: Order, denial: OrderDeniedError) -> None:
-        """Keep an order that the gate refused, and tell its run."""
+        """Store an order that the gate denied, and report it to its run."""
         denied = order.moved(OrderStatus.DENIED, self.now_ns, reason=denial.reason)
         self.tell_denial(denial)
         self.blotter.put(denied)
@@ -304,11 +304,11 @@ class OrderFlow:
         self.order_changed(denied)
         run = self.runs.get(order.owner)
         if run is not None and (denial.rule == WAIT_RULE or denial.rule in PASSING_RULES):
-            # A while later the same order may pass.
+            # The same order can pass a while later.
             run.lanes[order.instrument].allow()
 
     def tell_denial(self, denial: OrderDeniedError) -> None:
-        """Put on the record what the gate refused, and why."""
+        """Record a denial of the gate and its reason."""
         self.add(
             OrderDenied(
                 order_id=denial.order_id,
@@ -320,9 +320,9 @@ class OrderFlow:
         )
 
     def order_changed(self, order: Order, news: str = "") -> None:
-        """Take an order's new state into its lane, tell its run, and go on with what waited for it.
+        """Update an order's lane by its new state, report it to its run, and continue what waited for it.
 
-        `news` is a new reason that the venue gave.
+        `news` is a new reason of the venue.
         """
         self.refresh(order)
         self.repetition.changed(order)
@@ -335,11 +335,11 @@ class OrderFlow:
         elif order.owner == MANUAL:
             self.manual_exits.settle(order)
         if not self.gate.halts.is_empty and order.is_open and self.gate.decides:
-            # It may have turned up, or come back to life, after the halt began.
+            # It may have appeared, or become live again, after the halt began.
             self.halting.trim(self.exposures.holding(order.owner, order.instrument))
 
     def tell_order(self, order: Order) -> None:
-        """Tell an order's run what became of it."""
+        """Report an order's new state to its run."""
         run = self.runs.get(order.owner)
         if run is None:
             return
@@ -350,7 +350,7 @@ class OrderFlow:
             self.call(run, run.strategy.on_order, order)
 
     def refresh(self, order: Order) -> None:
-        """Have the lane of an order look again at its exposure, and others at where it rests."""
+        """Mark the exposure of an order's lane as stale, and note where the order rests."""
         if order.type is OrderType.LIMIT:
             self.self_crossing.note(order)
         run = self.runs.get(order.owner)

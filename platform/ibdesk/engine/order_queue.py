@@ -1,10 +1,9 @@
-"""The orders and modifications that wait, because as many have left as `risk.max_orders_per_second` allows.
+"""The queue of orders and modifications that wait because `risk.max_orders_per_second` is used up.
 
-What reduces or protects a position goes before what opens one; each in the order in which it came. What opens a
-position waits `risk.max_order_wait_seconds` at most. What reduces one waits as long as it must: getting out is
-always allowed.
+Orders that reduce or protect a position go before those that open one; each group is first in, first out. Opening
+orders wait `risk.max_order_wait_seconds` at most. Reducing orders wait as long as necessary: they are always allowed.
 
-Rates are by our clock: bars that a desk catches up with carry times seconds apart and arrive in the same instant.
+Rates are by our clock: bars after a stall carry times seconds apart and arrive at the same instant.
 """
 
 from __future__ import annotations
@@ -22,17 +21,17 @@ if TYPE_CHECKING:
     from ibdesk.engine.order_flow import OrderFlow
 
 QUEUE_TIMER = "/queue"
-"""The id of the timer that wakes what waits; those of runs begin with the run's id."""
+"""The id of the timer of the queue; those of runs begin with the run's id."""
 
 WAIT_RULE = "max_order_wait_seconds"
-"""The rule that denies an order whose turn does not come in time."""
+"""The rule that denies an order whose turn comes too late."""
 
 _SECOND = 1_000_000_000
 _NEVER_NS = 2**63
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """An order that waits, or with `change` a modification of one that the venue has; since when, ns UTC."""
+    """A waiting order, or with `change` a waiting modification of one at the venue; since when, ns UTC."""
 
     order_id: str
     since_ns: int
@@ -40,28 +39,28 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class OrderQueue:
-    """What waits for its turn, by the id of its order.
+    """The waiting orders and modifications, by order id.
 
-    With `waits` False nothing waits: what would have its turn in time leaves at once, and the rest is denied. That is
-    for a driver whose time moves in bars. A backtest cannot see a wait that is shorter than a bar: what is ordered at
-    a close and has its turn within `risk.max_order_wait_seconds` meets the next open, as if nothing had waited.
+    With `waits` False nothing waits: orders whose turn would come in time leave at once, and the others are denied.
+    That is for a driver whose time moves in bars. A backtest cannot see a wait that is shorter than a bar: an order at
+    a close whose turn comes within `risk.max_order_wait_seconds` meets the next open, as if it had not waited.
     """
 
     def __init__(self, flow: OrderFlow, *, waits: bool) -> None:
         self._flow, self._waits = flow, waits
         self.reducing: dict[str, Waiting] = {}
         self.opening: dict[str, Waiting] = {}
-        # For when a timer is set, None when none is.
+        # The due time of the timer, None if none is set.
         self._timer_ns: int | None = None
 
     def __len__(self) -> int:
         return len(self.reducing) + len(self.opening)
 
     def may_leave(self, order_id: str, *, reduces: bool) -> bool:
-        """Return whether one more may leave now, and count it; else it has to wait for its turn.
+        """Return whether an order may leave now, and count it; otherwise it must wait for its turn.
 
         Raises:
-            OrderDeniedError: If nothing waits here, and its turn would come too late.
+            OrderDeniedError: If orders do not wait, and its turn would come too late.
         """
         gate, now_ns = self._flow.gate, self._flow.freshness.now_ns
         if not self._waits:
@@ -77,7 +76,7 @@ class OrderQueue:
         return True
 
     def put(self, waiting: Waiting, *, reduces: bool) -> None:
-        """Have an order wait; newer terms of one that waits keep its place and its time."""
+        """Add an order to the queue; newer terms of a waiting order keep its place and time."""
         for queue in (self.reducing, self.opening):
             if waiting.order_id in queue:
                 since_ns = queue[waiting.order_id].since_ns
@@ -86,16 +85,16 @@ class OrderQueue:
         (self.reducing if reduces else self.opening)[waiting.order_id] = waiting
 
     def drop(self, order_id: str) -> None:
-        """Have an order wait no more."""
+        """Remove an order from the queue."""
         self.reducing.pop(order_id, None)
         self.opening.pop(order_id, None)
 
     def release(self) -> None:
-        """Let leave what has its turn now; deny what has waited too long."""
+        """Send the orders whose turn has come; deny those that have waited too long."""
         self._timer_ns = None
         flow, now_ns = self._flow, self._flow.freshness.now_ns
         for _ in range(len(self)):
-            # What comes in meanwhile, as over a denial, waits for the timer: a strategy may order again over each.
+            # New orders, for example after a denial, wait for the timer: a strategy can order again after each.
             if not len(self) or not flow.link_up or flow.gate.room_at(now_ns) > now_ns:
                 break
             queue = self.reducing or self.opening
@@ -106,7 +105,7 @@ class OrderQueue:
             self._refuse(waiting, OrderDeniedError(waiting.order_id, WAIT_RULE, patience, waited))
 
     def _let_go(self, waiting: Waiting) -> None:
-        """Send what has waited, if the gate still lets it pass."""
+        """Send a waiting order or modification if it still passes the gate."""
         flow, change = self._flow, waiting.change
         order = flow.blotter.orders[waiting.order_id]
         if not order.is_open:
@@ -139,7 +138,7 @@ class OrderQueue:
         return _NEVER_NS if seconds == math.inf else int(seconds * _SECOND)
 
     def _overdue(self, now_ns: int) -> list[Waiting]:
-        """Take out what has waited for too long to open a position."""
+        """Remove and return the opening orders that have waited too long."""
         patience_ns = self._patience_ns
         late = list(itertools.takewhile(lambda each: now_ns - each.since_ns >= patience_ns, self.opening.values()))
         for waiting in late:
@@ -147,7 +146,7 @@ class OrderQueue:
         return late
 
     def set_timer(self) -> None:
-        """Have a timer wake the queue when the next one has its turn, or has waited too long; at an event's end."""
+        """Set the timer, at an event's end, for the next turn or the next order that has waited too long."""
         flow, gate, now_ns = self._flow, self._flow.gate, self._flow.freshness.now_ns
         due = gate.room_at(now_ns) if flow.link_up else _NEVER_NS
         oldest = next(iter(self.opening.values()), None)

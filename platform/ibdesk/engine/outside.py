@@ -1,8 +1,8 @@
-"""Trades made outside this desk: whose book they are in, what they cost, and what they take away from our strategies.
+"""Trades made outside this desk: their book, their cost, and the strategies' positions that they close.
 
-A person may sell in TWS what a strategy holds. The books then say that the strategy still has it, and that `EXTERNAL`
-is short as much. The strategy's exit would take the account through zero. So what is not covered any more is kept by
-instrument, those who hold it may not order in it, and a person decides.
+A person can sell in TWS a position that a strategy holds. The books then say that the strategy still has it, and that
+`EXTERNAL` is short the same quantity. The strategy's exit would take the account through zero. So the quantity that the
+account no longer covers is kept by instrument, its holders may not order in it, and a person decides.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from ibdesk.errors import DeskError, OrderDeniedError
 from ibdesk.model import Fill, Order, Position, PositionReport, Severity, Side
 
 RULE = "external_trade"
-"""The rule by which orders are denied in what the account does not cover."""
+"""The rule that denies orders in instruments that the account does not cover."""
 
 _DUST = 1e-9
 
 
 class OutsideTrades:
-    """Books what others do in the account, and keeps what of our positions it has closed.
+    """Books outside trades in the account, and keeps the part of our positions that they closed.
 
-    `uncovered` is that by instrument, signed like the positions: 100 means that books hold 100 which the account does
-    not have. A trade outside takes first what `EXTERNAL` holds itself, and only then what is ours.
+    `uncovered` is that part by instrument, signed like the positions: 100 means that books hold 100 which the account
+    does not have. An outside trade first closes the position of `EXTERNAL` itself, and only then ours.
     """
 
     def __init__(
@@ -43,22 +43,22 @@ class OutsideTrades:
         self._portfolio, self._blotter, self._outbox, self._price_of = portfolio, blotter, outbox, price_of
         self._cancel, self._halt = cancel, halt
         self.uncovered: dict[str, float] = {}
-        # unpriced: instruments in which `EXTERNAL` holds something of unknown cost, until there is a price.
+        # The instruments in which `EXTERNAL` has a position of unknown cost, until there is a price.
         self.unpriced: set[str] = set()
-        # accepted: the executions that the last `accept` has booked.
+        # The executions that the last `accept` has booked.
         self.accepted: list[Fill] = []
 
-    # --- what others do
+    # --- outside trades
 
     def trade(self, fill: Fill) -> None:
-        """Take an execution that is not of ours, before it is booked."""
+        """Handle an execution that is not ours, before it is booked."""
         self._moves(fill.instrument, fill.signed_quantity)
 
     def settle(self, report: PositionReport) -> None:
-        """Give what the account holds and no book explains to `EXTERNAL`, and say so.
+        """Book the part of the account's position that no book explains to `EXTERNAL`, and alert.
 
-        What it cost is known only where nothing of the account is ours: TWS tells the mean of all. Else it counts
-        from the last price on, and as long as there is none its profit is unknown.
+        Its cost is known only if none of the position is ours: TWS reports the mean of all. Otherwise its profit counts
+        from the last price on, and is unknown while there is no price.
         """
         name = report.instrument
         explained = self._portfolio.held(name)
@@ -79,7 +79,7 @@ class OutsideTrades:
         self._outbox.alert(EXTERNAL, _difference_words(report.quantity, explained, name), Severity.WARNING)
 
     def note_unpriced(self, instrument: str) -> None:
-        """Remember whether what `EXTERNAL` holds of an instrument has a known cost."""
+        """Note whether the position of `EXTERNAL` in an instrument has a known cost."""
         position = self._portfolio.open_book(EXTERNAL).position(instrument)
         if position.quantity and math.isnan(position.average_price):
             self.unpriced.add(instrument)
@@ -87,25 +87,25 @@ class OutsideTrades:
             self.unpriced.discard(instrument)
 
     def price(self, instrument: str, price: float) -> None:
-        """Count what has no known cost from this price on."""
+        """Use this price as the cost of a position of unknown cost."""
         if instrument not in self.unpriced:
             return
         self.unpriced.discard(instrument)
         external = self._portfolio.open_book(EXTERNAL)
         external.put(msgspec.structs.replace(external.position(instrument), average_price=price))
 
-    # --- what it takes away
+    # --- uncovered positions
 
     def trim(self, instrument: str) -> None:
-        """Take that positions of ours have changed: no more than they hold can be uncovered."""
+        """Update after our positions have changed: at most their quantity can be uncovered."""
         sign = math.copysign(1, self.uncovered[instrument])
         self._put(instrument, sign * min(abs(self.uncovered[instrument]), self._ours(instrument, sign)))
 
     def check(self, order: Order) -> None:
-        """Refuse an order of an owner who holds what the account does not cover.
+        """Deny an order of an owner whose position the account does not cover.
 
         Raises:
-            OrderDeniedError: With how much of the position the account has.
+            OrderDeniedError: With the covered quantity of the position.
         """
         missing = self.uncovered.get(order.instrument, 0.0)
         held = self._portfolio.open_book(order.owner).position(order.instrument).quantity
@@ -114,9 +114,9 @@ class OutsideTrades:
             raise OrderDeniedError(order.id, RULE, covered, order.quantity)
 
     def accept(self, instrument: str, owner: str, at_ns: int) -> None:
-        """Book what is uncovered to those who hold it, as closed at the price of the trades outside.
+        """Book the uncovered quantity to its holders, as closed at the price of the outside trades.
 
-        With `owner` only as much as that one holds. `accepted` are the executions, two for each owner.
+        With `owner` only up to that owner's position. `accepted` holds the executions, two for each owner.
 
         Raises:
             DeskError: If nothing is uncovered, `owner` holds none of it, or no price of it is known.
@@ -151,11 +151,11 @@ class OutsideTrades:
         self.note_unpriced(instrument)
 
     def held_by_us(self, instrument: str, sign: float) -> float:
-        """Return what books but EXTERNAL's hold of an instrument on the side of `sign`, signed."""
+        """Return the signed quantity of an instrument in all books but EXTERNAL's on the side of `sign`."""
         return math.copysign(self._ours(instrument, math.copysign(1, sign)), sign)
 
     def restore(self, uncovered: dict[str, float]) -> None:
-        """Go on from what an earlier life has left."""
+        """Restore the uncovered quantities of a snapshot."""
         self.uncovered = dict(uncovered)
         external = self._portfolio.books.get(EXTERNAL)
         for instrument in () if external is None else external.positions:
@@ -164,10 +164,10 @@ class OutsideTrades:
     # --- inside
 
     def _moves(self, instrument: str, change: float) -> None:
-        """Take that others change what the account holds, before it is booked."""
+        """Handle an outside change of the account's position, before it is booked."""
         before = self.uncovered.get(instrument, 0.0)
         if before * change > 0:
-            # What had been closed is opened again.
+            # A closed position is opened again.
             undone = math.copysign(min(abs(before), abs(change)), change)
             self._put(instrument, before - undone)
             change -= undone
@@ -211,7 +211,7 @@ class OutsideTrades:
             self.uncovered[instrument] = missing
 
     def _holders(self, instrument: str) -> list[tuple[str, float]]:
-        """Return whose books but `EXTERNAL`'s hold the instrument, and how much, oldest book first."""
+        """Return the owners other than `EXTERNAL` that hold the instrument, with quantities, oldest book first."""
         held = (
             (book.owner, book.position(instrument).quantity)
             for book in self._portfolio.books.values()
@@ -223,7 +223,7 @@ class OutsideTrades:
         return sum(quantity * sign for _, quantity in self._holders(instrument) if quantity * sign > 0)
 
     def _price_outside(self, instrument: str, missing: float) -> float:
-        """Return at which price the position was closed outside, as far as it is known; else the last price.
+        """Return the price at which the position was closed outside, or else the last price.
 
         Raises:
             DeskError: If neither is known.
@@ -240,7 +240,7 @@ class OutsideTrades:
 
 
 def _mean(held: Position, change: float, price: float) -> float:
-    """Return the mean cost of a position to which `change` is added at `price`."""
+    """Return the mean cost of a position after adding `change` at `price`."""
     if held.quantity * change > 0:
         return (held.average_price * abs(held.quantity) + price * abs(change)) / (abs(held.quantity) + abs(change))
     return held.average_price if abs(held.quantity) > abs(change) else price

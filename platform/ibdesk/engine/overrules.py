@@ -1,7 +1,7 @@
-"""What a person does at the broker with the orders and positions of our runs, and what runs may not do about it.
+"""Overrules: changes that a person makes at the broker to the orders and positions of our runs.
 
 A run whose order was withdrawn or changed there, or whose position was closed, is halted until a person lifts the
-halt: nothing that opens leaves, and what the person did is not done again or undone. Exits at the market pass.
+halt: no opening order leaves, and the person's change is not repeated or undone. Exits at the market pass.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from ibdesk.engine.order_flow import OrderFlow
 
 RULE = "external_change"
-"""The rule by which a run is refused to place anew, or to change back, what a person has taken into their hands."""
+"""The rule that keeps a run from repeating or reverting an order that a person has changed at the broker."""
 
 
 class Overrules:
-    """Halts runs that a person has overruled at the broker, and keeps what that person did.
+    """Halts runs that a person has overruled at the broker, and keeps that person's changes.
 
-    `runs` are the runs that are halted for it. `orders` are open orders that were changed there, each with whether it
+    `runs` are the runs halted for this reason. `orders` are the open orders that were changed there, and whether each
     opened a position then.
     """
 
@@ -33,7 +33,7 @@ class Overrules:
         self.orders: dict[str, bool] = {}
 
     def step_in(self, order: Order) -> None:
-        """Take that somebody at the broker has withdrawn an order of ours or changed its terms."""
+        """Handle an order of ours that a person at the broker has withdrawn or changed."""
         flow, run = self._flow, self._flow.runs.get(order.owner)
         what = "changed" if order.is_open else "cancelled"
         if run is None:
@@ -49,19 +49,19 @@ class Overrules:
         self.halt(order.owner, f"order {order.id} ({order.instrument}) was {what} at the broker, not by this desk")
 
     def _let_go(self, order: Order) -> None:
-        """Close no longer what an order was to close that was cancelled there, unless the guardian cancels all."""
+        """Give up the exit of an order that was cancelled there, unless the guardian cancels all orders."""
         if not self._flow.gate.halts.is_exclusive:
             self._flow.aims.let_go(order)
 
     def halt(self, owner: str, reason: str) -> None:
-        """Let a run open nothing until a person has lifted this halt; other books and runs go on."""
+        """Keep a run from opening positions until a person lifts this halt; other books and runs continue."""
         if owner not in self._flow.runs:
             return
         self._flow.halting.halt(reason, EXTERNAL, scope=run_scope(owner), state=TradingState.REDUCING)
         self.look_at_halts()
 
     def look_at_halts(self) -> None:
-        """Know the runs that are halted for what a person did at the broker; those whose halt was lifted are free."""
+        """Update the runs that are halted for a person's change at the broker."""
         scopes = {halt.scope for halt in self._flow.gate.halts.values() if halt.by == EXTERNAL}
         self.runs = {owner for owner in self._flow.runs if run_scope(owner) in scopes}
         self.orders = {
@@ -71,7 +71,7 @@ class Overrules:
         }
 
     def check(self, order: Order) -> None:
-        """Refuse a run that is halted here a new order that rests: it may be the one that was withdrawn.
+        """Deny a new resting order of a run that is halted here: it may repeat the withdrawn one.
 
         Raises:
             OrderDeniedError: For any order but one at the market.
@@ -80,9 +80,9 @@ class Overrules:
             raise OrderDeniedError(order.id, RULE, 0.0, order.quantity)
 
     def keeps(self, order: Order, *, is_cancel: bool) -> bool:
-        """Return whether a run may not touch an order, because a person has changed it, and say so.
+        """Return whether a run must leave an order that a person has changed, and alert.
 
-        It may withdraw one that protected a position which is gone.
+        The run may withdraw an order that protected a position which is gone.
         """
         opened = self.orders.get(order.id)
         if opened is None or not order.is_open:

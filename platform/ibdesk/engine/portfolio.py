@@ -1,4 +1,4 @@
-"""Who holds what: one book per strategy run, one for what we trade by hand, one for positions that are not ours."""
+"""The books: one per strategy run, one for orders by hand, one for positions that are not ours."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Callable, Container, Iterable
 from ibdesk.model import BookSnapshot, Fill, FillSnapshot, Position
 
 EXTERNAL = "external"
-"""The owner of positions opened in TWS or by other programs: shown, counted, left alone."""
+"""The owner of positions opened in TWS or by other programs: shown and counted, but never traded."""
 
 MANUAL = "manual"
-"""The owner of what is ordered by hand on this desk: a book like a run's, with no strategy to it."""
+"""The owner of orders by hand on this desk: a book like a run's, without a strategy."""
 
 PriceOf = Callable[[str], float | None]
-"""Gives the last known price of an instrument by its id, None when there is none."""
+"""Returns the last known price of an instrument by its id, or None."""
 
 OnChange = Callable[[str, Position], None]
-"""Takes an owner's new position."""
+"""Receives an owner's new position."""
 
 CurrencyOf = Callable[[str], str]
-"""Gives the currency of an instrument by its id, an empty string when it is not known."""
+"""Returns the currency of an instrument by its id, or an empty string."""
 
 
 class Book:
@@ -33,45 +33,45 @@ class Book:
         self._on_change = on_change
 
     def position(self, instrument: str) -> Position:
-        """Return the position in an instrument, a flat one when there never was any."""
+        """Return the position in an instrument, a flat one if there was none."""
         return self.positions.get(instrument) or Position(instrument)
 
     def put(self, position: Position) -> None:
-        """Keep a position in the place of the one before; nothing else changes positions."""
+        """Replace a position; nothing else changes positions."""
         self.positions[position.instrument] = position
         self._on_change(self.owner, position)
 
     def book(self, fill: Fill) -> None:
-        """Book an execution: the position and the cash move."""
+        """Book an execution into position and cash."""
         self.put(self.position(fill.instrument).after(fill))
         self.cash += fill.cash
 
     def charge(self, instrument: str, commission: float, currency: str = "") -> None:
-        """Book a commission; `currency` is named if it is another one than the instrument's."""
+        """Book a commission; `currency` is given only if it differs from the instrument's."""
         self.put(self.position(instrument).charged(commission, currency))
         self.cash -= commission
 
 
 class Portfolio:
-    """All books of an account, and which execution belongs to which of them."""
+    """All books of an account, and the book of each execution."""
 
     def __init__(self, on_change: OnChange = lambda _, __: None, currency_of: CurrencyOf = lambda _: "") -> None:
         self.books: dict[str, Book] = {}
         self._on_change, self._currency_of = on_change, currency_of
-        # Executions already booked, with their owner, so that none counts twice and commissions find them.
+        # Booked executions with their owner, so that none counts twice and commissions find them.
         self._booked: dict[str, tuple[str, Fill]] = {}
-        # The commission of each execution and its currency, also when that was told before the execution.
+        # The commission and currency of each execution, also if reported before the execution.
         self._charged: dict[str, tuple[float, str]] = {}
 
     def open_book(self, owner: str, cash: float = 0.0) -> Book:
-        """Return the owner's book, opened with `cash` when it is new."""
+        """Return the owner's book, opened with `cash` if it is new."""
         book = self.books.get(owner)
         if book is None:
             book = self.books[owner] = Book(owner, cash, on_change=self._on_change)
         return book
 
     def book(self, fill: Fill, owner: str) -> bool:
-        """Book an execution to its owner once; return whether it was news."""
+        """Book an execution to its owner once; return whether it was new."""
         if fill.execution_id in self._booked:
             return False
         self._booked[fill.execution_id] = owner, fill
@@ -103,20 +103,20 @@ class Portfolio:
         self.open_book(owner).charge(instrument, commission, "" if is_own else currency)
 
     def charged(self, execution_id: str) -> float:
-        """Return what an execution was charged so far."""
+        """Return the commission of an execution so far."""
         return self._charged.get(execution_id, (0.0, ""))[0]
 
     def owner_of(self, execution_id: str) -> str:
-        """Return to whom an execution was booked, an empty string when it was not."""
+        """Return the owner to whom an execution was booked, or an empty string."""
         booked = self._booked.get(execution_id)
         return "" if booked is None else booked[0]
 
     def last_booked(self, count: int) -> list[str]:
-        """Return the ids of the executions booked last, the newest first."""
+        """Return the ids of the last booked executions, newest first."""
         return list(itertools.islice(reversed(self._booked), count))
 
     def restore(self, books: Iterable[BookSnapshot], fills: Iterable[FillSnapshot]) -> None:
-        """Go on from the books of an earlier life, in which these fills and their commissions are counted already."""
+        """Restore the books of a snapshot, which already include these fills and their commissions."""
         for left in books:
             book = self.books[left.owner] = Book(left.owner, left.cash, on_change=self._on_change)
             for position in left.positions:
@@ -127,11 +127,11 @@ class Portfolio:
                 self._charged[known.fill.execution_id] = known.commission, known.commission_currency
 
     def book_snapshots(self) -> list[BookSnapshot]:
-        """Return every book as it stands."""
+        """Return the snapshots of all books."""
         return [BookSnapshot(book.owner, book.cash, list(book.positions.values())) for book in self.books.values()]
 
     def fill_snapshots(self, since_ns: int) -> list[FillSnapshot]:
-        """Return the executions since then, in the order in which they were booked."""
+        """Return the executions since `since_ns`, in booking order."""
         return [
             FillSnapshot(fill, owner, *self._charged.get(fill.execution_id, (None, "")))
             for owner, fill in self._booked.values()
@@ -143,12 +143,12 @@ class Portfolio:
         return sum(book.position(instrument).quantity for book in self.books.values())
 
     def instruments(self) -> list[str]:
-        """Return every instrument that any book holds, in order of first use."""
+        """Return the instruments held in any book, in order of first use."""
         held = (p.instrument for book in self.books.values() for p in book.positions.values() if p.quantity)
         return list(dict.fromkeys(held))
 
     def pnl_without(self, owners: Container[str]) -> float:
-        """Return what all other owners' books have earned that hold nothing any more, EXTERNAL's not counted.
+        """Return the realized profit of all other owners' books, without EXTERNAL's; they must hold nothing.
 
         All of it must be in one currency.
         """

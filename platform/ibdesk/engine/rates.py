@@ -1,4 +1,4 @@
-"""Exchange rates, as far as the currency pairs that are watched tell them."""
+"""Exchange rates from the watched currency pairs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from ibdesk.model import AnyInstrument, Forex
 
 
 def rate_between(base: str, wanted: str, price_of: Callable[[str], float | None]) -> float | None:
-    """Return how much of the currency `wanted` one unit of `base` is worth, None if no watched pair tells it.
+    """Return the worth of one unit of `base` in the currency `wanted`, None if no watched pair gives it.
 
-    `price_of` gives the last price of an instrument by its id; a pair is looked for both ways round.
+    `price_of` returns the last price of an instrument by its id; a pair is looked up in both directions.
     """
     if base == wanted:
         return 1.0
@@ -21,9 +21,9 @@ def rate_between(base: str, wanted: str, price_of: Callable[[str], float | None]
 
 
 def unit_worth(instrument: AnyInstrument, currency: str, price_of: Callable[[str], float | None]) -> float:
-    """Return what one unit counts against its limits: 1, or a pair's base currency in the account's money.
+    """Return the count of one unit against its limits: 1, or a pair's base currency in the account's money.
 
-    A base currency whose rate is not known counts as it is.
+    A base currency without a known rate counts as 1.
     """
     if not isinstance(instrument, Forex):
         return 1.0

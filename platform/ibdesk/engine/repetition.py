@@ -1,14 +1,13 @@
-"""Stops a run that asks for the same again and again without effect, until a person lets it go on.
+"""Repetition: a run that repeats the same order without effect is halted until a person lifts the halt.
 
-Without effect are an order that our own gate denied, one that the venue rejected, one that was cancelled without an
-execution, and one whose executions took back what the order before it had done. The first three are counted by their
-terms: side, quantity, limit and stop. A strategy that moves its quote with the market asks for something else each
-time. What a run could not help is not counted: a lost link, a halt, a desk that catches up, the wait for its turn,
-a window of the venue, a market that is closed.
+An order has no effect if our own gate denied it, the venue rejected it, it was cancelled without an execution, or its
+executions reversed those of the order before it. The first three are counted by their terms: side, quantity, limit and
+stop. A strategy that moves its quote with the market has other terms each time. Reasons outside the run do not count: a
+lost link, a halt, a desk that catches up, the wait for its turn, a window of the venue, a closed market.
 
-At `risk.max_repeated_orders` of one sort in one instrument within `risk.repeat_window_seconds`, or at
-`risk.max_consecutive_rejections` of the venue in a row, the run is REDUCING by a halt of its own: what it holds it may
-still close.
+At `risk.max_repeated_orders` of one kind in one instrument within `risk.repeat_window_seconds`, or at
+`risk.max_consecutive_rejections` of the venue in a row, the run gets its own halt in state REDUCING: it may still close
+its positions.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from ibdesk.engine.order_flow import OrderFlow
 
 REPETITION = "repetition"
-"""Who halts a run that repeats itself."""
+"""The value of `Halt.by` for a run that repeats itself."""
 
 _SECOND = 1_000_000_000
 _NOT_ITS_DOING = frozenset({"link", "halt", CATCHING_UP, WAIT_RULE}) | DAY_RULES
@@ -36,11 +35,11 @@ _Intent = tuple[object, ...]
 
 
 class Repetition:
-    """How often each owner has asked for what, in the present window and the one before it."""
+    """Counts of each owner's orders without effect, in the present window and the one before it."""
 
     def __init__(self, flow: OrderFlow) -> None:
         self._flow = flow
-        # By intent, when it came to nothing the last times. What was not seen for a window is dropped with `_before`.
+        # The last times without effect, by intent. Intents not seen for a window are dropped with `_before`.
         self._now: dict[_Intent, collections.deque[int]] = {}
         self._before: dict[_Intent, collections.deque[int]] = {}
         self._window_began_ns = 0
@@ -50,12 +49,12 @@ class Repetition:
         self._last_filled: dict[tuple[str, str], float] = {}
 
     def denied(self, order: Order, rule: str) -> None:
-        """Take that the gate denied an order."""
+        """Count an order that the gate denied."""
         if rule not in _NOT_ITS_DOING:
             self._count(order, "denied")
 
     def changed(self, order: Order) -> None:
-        """Take an order's new state."""
+        """Count by an order's new state."""
         match order.status:
             case OrderStatus.REJECTED:
                 self._rejected(order)
@@ -65,22 +64,22 @@ class Repetition:
                 self._rejections.pop(order.owner, None)
 
     def filled(self, order: Order) -> None:
-        """Take that an order has filled: one that took back what the one before it did came to nothing."""
+        """Count a filled order if it reversed the one before it."""
         lane, quantity = (order.owner, order.instrument), order.side.sign * order.filled
         if self._last_filled.get(lane) == -quantity:
-            # A pair is over; the next order begins another one.
+            # The pair is complete; the next order begins another one.
             self._last_filled[lane] = 0.0
             self._repeated((*lane, _TAKEN_BACK), order, "filled and taken back")
         else:
             self._last_filled[lane] = quantity
 
     def forgive(self, halt: Halt) -> None:
-        """Begin to count anew for the run that a person lets go on by lifting its halt."""
+        """Reset the counts of a run whose halt a person has lifted."""
         if halt.by == REPETITION:
             self.forget(halt.scope)
 
     def forget(self, scope: str) -> None:
-        """Begin to count anew for the run of a scope."""
+        """Reset the counts of the run of a scope."""
         for counted in (self._now, self._before):
             for intent in [each for each in counted if run_scope(str(each[0])) == scope]:
                 del counted[intent]
@@ -90,7 +89,7 @@ class Repetition:
     def _rejected(self, order: Order) -> None:
         count, last = self._rejections.get(order.owner, (0, ""))
         if last == order.id:
-            # The venue has said more about the same rejection.
+            # Another message about the same rejection.
             return
         self._rejections[order.owner] = count + 1, order.id
         limit = self._flow.gate.limits.max_consecutive_rejections
@@ -112,7 +111,7 @@ class Repetition:
         if math.inf in (limit, seconds) or not self._flow.gate.decides:
             return
         now_ns = self._flow.freshness.now_ns
-        # Seconds of the market, as those of the rate: what is sane at the wall's speed is sane in a faster market.
+        # Seconds of the market, as for the rate: limits that suit wall time also suit a faster market.
         window_ns = int(seconds * _SECOND)
         if now_ns - self._window_began_ns > window_ns:
             self._before, self._now, self._window_began_ns = self._now, {}, now_ns

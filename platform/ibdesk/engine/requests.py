@@ -1,4 +1,4 @@
-"""What people ask about orders: to place, change and withdraw one by hand; and orders found at the venue."""
+"""Requests about orders: placing, changing and withdrawing by hand; and orders found at the venue."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 
 class Requests:
-    """Takes what people ask to the order flow."""
+    """Passes requests of people to the order flow."""
 
     def __init__(self, flow: OrderFlow) -> None:
         self._flow = flow
 
     def on_place_request(self, request: PlaceRequest) -> None:
-        """Pass an order by hand through the risk gate; one that was placed under the same key already is let be.
+        """Pass an order by hand through the risk gate; a repeated client key is ignored.
 
         Raises:
-            OrderError: If its terms make no sense together, or its instrument takes no orders.
+            OrderError: If its terms are inconsistent, or its instrument cannot be ordered.
         """
         if request.client_key and self._flow.blotter.called(request.by, request.client_key) is not None:
             return
-        # What fails fails before anything has changed: such a request leaves nothing behind, nor is it on the record.
+        # Errors occur before anything changes: such a request has no effect and is not recorded.
         order = _by_hand(request).checked()
         if request.order_id in self._flow.blotter.orders:
-            raise OrderError(f"there is an order {request.order_id} already: give the new one another id")
+            raise OrderError(f"there already is an order {request.order_id}: give the new one another id")
         refuse_index(order, request.instrument)
         self._flow.watch(request.instrument)
         self._flow.manual_exits.begin_anew(order.instrument)
@@ -42,7 +42,7 @@ class Requests:
         """Pass new terms through the risk gate.
 
         Raises:
-            OrderError: If they make no sense together.
+            OrderError: If they are inconsistent.
         """
         self._flow.modifications.modify(
             request.order_id,
@@ -52,7 +52,7 @@ class Requests:
         )
 
     def on_cancel_request(self, request: CancelRequest) -> None:
-        """Withdraw one order, or all that are of an owner and in an instrument."""
+        """Withdraw one order, or all of an owner and in an instrument."""
         if request.order_id:
             self._cancel(request.order_id)
             return
@@ -66,10 +66,10 @@ class Requests:
         self._flow.cancel(order_id)
 
     def on_accept_external(self, command: AcceptExternal) -> None:
-        """Book what a trade outside has closed to those who held it, and let them order again.
+        """Book the quantity that an outside trade closed to its holders, and allow them to order again.
 
         Raises:
-            DeskError: If there is nothing of the kind.
+            DeskError: If there is no such quantity.
         """
         flow = self._flow
         flow.outside.accept(command.instrument, command.owner, command.at_ns)
@@ -81,9 +81,9 @@ class Requests:
         flow.losses.look()
 
     def on_order_found(self, found: OrderFound) -> None:
-        """Take an order that the venue has and our record lacks: it is its owner's, who counts on from it.
+        """Add an order that the venue has and our journal lacks: its owner continues counting from it.
 
-        One on an instrument that its run has nothing to do with is left alone.
+        An order in an instrument that its run does not trade is ignored.
         """
         flow, order = self._flow, found.order
         run = flow.runs.get(order.owner)

@@ -1,4 +1,4 @@
-"""The gate that every order passes before it may leave."""
+"""The risk gate, which every order passes before it may leave."""
 
 from __future__ import annotations
 
@@ -24,22 +24,21 @@ if TYPE_CHECKING:
 _SECOND = 1_000_000_000
 _NO_LIMIT = math.inf
 _NEVER_NS = 2**63
-# What adding binary fractions may leave, as a part of a position.
+# The rounding error of binary fractions, as a part of a position.
 _DUST = 1e-9
 
 
 class Exposure(msgspec.Struct, frozen=True):
-    """What the gate must know about the moment in which an order is made.
+    """The facts that the gate needs at the time of an order.
 
-    `held` is the run's position, `others` what its other open orders in the instrument add up to; `price` and `quote`
-    are the market's last; `link_up` says whether orders can leave at all.
-    `counted_in` says what quantities are a number of (`Instrument.counted_in`), `unit_worth` what one of these units
-    counts against its limits: 1, or the worth of a pair's base currency in the account's. `rate` is that of the
-    instrument's currency in the account's, and `worth` the money of one unit there, infinite without a price.
-    `holding` has the sums of the run and the instrument, `account` those of all, `balance` what the account reported;
-    `budget` is the run's. `flattens` says that the order closes a position for a person or a limit. `reduces_account`
-    says whether it takes the account's position towards zero; that matters while the guardian cancels orders or closes
-    positions, and counts as true else.
+    `held` is the run's position, `others` the sums of its other open orders in the instrument; `price` and `quote` are
+    the market's last; `link_up` says whether orders can leave at all.
+    `counted_in` is the unit of quantities (`Instrument.counted_in`), and `unit_worth` the count of one unit against its
+    limits: 1, or the worth of a pair's base currency in the account's. `rate` is that of the instrument's currency in
+    the account's, and `worth` the money of one unit there, infinite without a price. `holding` has the sums of the run
+    and the instrument, `account` those of all, `balance` the account's report; `budget` is the run's. `flattens` says
+    that the order closes a position for a person or a limit. `reduces_account` says whether it takes the account's
+    position towards zero; that matters while the guardian cancels orders or closes positions, and is otherwise true.
     """
 
     held: float
@@ -61,7 +60,7 @@ class Exposure(msgspec.Struct, frozen=True):
 
 
 def exposure_of(flow: OrderFlow, order: Order, others: OpenOrders) -> Exposure:
-    """Return what the gate must know of an order, `others` being open beside it."""
+    """Return the facts that the gate needs about an order, given the `others` that are open."""
     market, holding = flow.markets[order.instrument], flow.exposures.holding(order.owner, order.instrument)
     instrument, exposures, halts = market.instrument, flow.exposures, flow.gate.halts
     counted_in = instrument.counted_in
@@ -87,7 +86,7 @@ def exposure_of(flow: OrderFlow, order: Order, others: OpenOrders) -> Exposure:
 
 
 def _reduces_account(flow: OrderFlow, order: Order, holding: Holding) -> bool:
-    """Return whether an order only reduces what the account holds, all open orders on its side filled before it."""
+    """Return whether an order only reduces the account's position, if all open orders on its side fill first."""
     held, others = flow.portfolio.held(order.instrument), 0.0
     for each in holding.total.holdings:
         others += sum(
@@ -97,15 +96,15 @@ def _reduces_account(flow: OrderFlow, order: Order, holding: Holding) -> bool:
 
 
 class RiskGate:
-    """Applies the limits to orders; remembers recent orders, the day's start and the halts that hold.
+    """Applies the limits to orders; keeps recent orders and the halts in force.
 
-    `decides` is False for one that repeats what is on a record: then nothing else is decided either.
+    `decides` is False for a gate that repeats a journal: then no other part of the engine decides either.
     """
 
     decides = True
 
     def __init__(self, limits: RiskLimits) -> None:
-        # settings: the limits it began with; limits: those that hold now.
+        # The limits at the start; `limits` are the present ones.
         self.settings = limits
         self.change(limits)
         self.halts = Halts()
@@ -116,7 +115,7 @@ class RiskGate:
         self.limits, self._opening = limits, OpeningRules(limits)
 
     def check(self, order: Order, exposure: Exposure, at_ns: int) -> bool:
-        """Let the order pass; return whether it only reduces the position, or protects it.
+        """Pass an order; return whether it only reduces or protects the position.
 
         Raises:
             OrderDeniedError: At the first rule it breaks.
@@ -139,10 +138,10 @@ class RiskGate:
         return is_exit
 
     def bars_protection(self, state: TradingState, owner: str) -> bool:
-        """Return whether an owner may not even reduce or protect what it holds; a person may.
+        """Return whether an owner may not even reduce or protect its position; a person always may.
 
         While the guardian cancels orders or closes positions no strategy may: the desk learns of the guardian's trades
-        later than it decides, so that what reduces a position by the desk's books may open one of the account.
+        late, so an order that reduces a position by the desk's books could open one in the account.
         """
         if owner == MANUAL:
             return False
@@ -151,7 +150,7 @@ class RiskGate:
     def _check_halt(self, order: Order, exposure: Exposure, *, is_exit: bool) -> None:
         state = self.halts.state_for(order.owner, order.instrument)
         if self.halts.is_exclusive:
-            # Nothing is let pass for being a flatten of the desk's own: that waits in its aim.
+            # The desk's own closing orders do not pass either: they wait in their aims.
             is_exit = is_exit and exposure.reduces_account
         elif state is TradingState.NORMAL or (is_exit and exposure.flattens):
             return
@@ -159,12 +158,12 @@ class RiskGate:
             raise OrderDeniedError(order.id, "halt", 0.0, order.quantity)
 
     def room_at(self, at_ns: int) -> int:
-        """Return from when on one more order may leave, not before now; at 0.5 a second one leaves in two."""
+        """Return the earliest time for one more order, not before `at_ns`; at 0.5 a second, one leaves every two."""
         limit = self.limits.max_orders_per_second
         if limit == _NO_LIMIT:
             return at_ns
         sent_ns = self._sent_ns
-        # The last one is kept: a limit below 1 looks farther back than a second.
+        # The last one is kept, because a limit below 1 looks back more than a second.
         while len(sent_ns) > 1 and sent_ns[0] <= at_ns - _SECOND:
             sent_ns.popleft()
         most = max(1, int(limit))
@@ -174,22 +173,22 @@ class RiskGate:
         return max(at_ns, sent_ns[-most] + window_ns)
 
     def count(self, at_ns: int) -> None:
-        """Count an order or a modification that leaves at this time."""
+        """Count an order or modification that leaves at `at_ns`."""
         if self.limits.max_orders_per_second < _NO_LIMIT:
             self._sent_ns.append(at_ns)
 
     def sent_since(self, at_ns: int) -> int:
-        """Return how many orders and modifications passed after `at_ns`, at most a second back."""
+        """Return the number of orders and modifications since `at_ns`, at most a second back."""
         return sum(sent_ns > at_ns for sent_ns in self._sent_ns)
 
     def forget_sent(self, count: int, at_ns: int) -> None:
-        """Take so many orders and modifications off the count that passed at `at_ns` and never left."""
+        """Subtract orders and modifications that passed at `at_ns` and never left."""
         while count and self._sent_ns and self._sent_ns[-1] == at_ns:
             self._sent_ns.pop()
             count -= 1
 
     def _check_collar(self, order: Order, exposure: Exposure) -> None:
-        """Refuse a limit price that reaches too far through the market; one that waits behind it harms nobody."""
+        """Deny a limit price too far through the market; one behind the market is harmless."""
         if order.limit_price is None:
             return
         side = None
@@ -200,18 +199,18 @@ class RiskGate:
             market = order.stop_price
         if market is None or market == 0:
             return
-        # A price below zero, as of oil in April 2020 or of a spread, is measured by its size.
+        # A price below zero, such as oil in April 2020 or a spread, is measured by its absolute value.
         reach = order.side.sign * (order.limit_price - market) / abs(market)
         if not reach <= self.limits.price_collar:
             raise OrderDeniedError(order.id, "price_collar", self.limits.price_collar, reach)
 
 
 def reduces(order: Order, held: float, others: OpenOrders) -> bool:
-    """Return whether the order only closes or protects what is held.
+    """Return whether the order only closes or protects the position.
 
-    Market orders on its side are taken as filled before it, and so are the others that wait for the same sort of
-    price: a stop and a profit target, each of the whole position, are a pair, and either stands beside an exit at the
-    market. A second order of the same sort for the same shares opens a position.
+    Market orders on its side count as filled before it, and so do orders that wait for the same sort of price: a stop
+    and a profit target, each of the whole position, are a pair, and either is allowed beside an exit at the market. A
+    second order of the same sort for the same shares opens a position.
     """
     sign = order.side.sign
     if held * sign >= 0:

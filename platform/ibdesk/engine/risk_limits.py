@@ -1,4 +1,4 @@
-"""All limits of the risk gate: what the market must be like, and what an order, a position and a loss may be."""
+"""All limits of the risk gate: on the market, on orders, positions and losses."""
 
 from __future__ import annotations
 
@@ -21,69 +21,67 @@ def _positive(figure: float) -> float:
 
 
 Limit = Annotated[float, AfterValidator(_positive)]
-"""A positive figure; infinity switches its rule off."""
+"""A positive number; infinity switches its rule off."""
 
 SelfCrossing = Literal["deny", "cancel_resting", "allow"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=ConfigDict(extra="forbid"))
 class MarketLimits:
-    """What the market and a run's own orders must be like for an order that opens a position; infinity is no limit.
+    """The conditions on the market and a run's own orders for an order that opens a position; infinity is no limit.
 
-    Seconds are those of the wall. `max_spread`, `max_price_jump` and `collar_market_orders` are fractions.
+    Seconds are wall time. `max_spread`, `max_price_jump` and `collar_market_orders` are fractions.
     """
 
     max_price_age_shares: Annotated[
-        Limit, Field(description="age of a share's last price beyond which no order opens a position, seconds")
+        Limit, Field(description="maximum age of a share's last price for an order that opens a position, seconds")
     ] = 60.0
     max_price_age_futures: Annotated[Limit, Field(description="the same of a future, seconds")] = 60.0
     max_price_age_currency: Annotated[Limit, Field(description="the same of a currency pair, seconds")] = 60.0
     max_price_age_options: Annotated[Limit, Field(description="the same of an option or combination, seconds")] = 300.0
     max_bar_lateness_seconds: Annotated[
-        Limit, Field(description="how long after its close a bar may arrive on a desk and still decide anything")
+        Limit, Field(description="maximum delay of a bar after its close, beyond which it decides nothing")
     ] = 10.0
     max_spread: Annotated[
         Limit,
-        Field(description="widest spread, as a fraction of the middle, over which an order may take the other side"),
+        Field(description="widest spread, as a fraction of the middle, at which an order may take the other side"),
     ] = 0.1
     max_price_jump: Annotated[
         Limit,
-        Field(description="how far a single print may be from the last price before a second one must confirm it"),
+        Field(description="largest jump of a single print from the last price without a second print to confirm it"),
     ] = 0.2
     price_jump_seconds: Annotated[
-        Limit, Field(description="how long a print that jumped waits for a second one; then it counts, seconds")
+        Limit, Field(description="seconds that a print which jumped waits for a second one; then it counts")
     ] = 5.0
     max_repeated_orders: Annotated[
         Limit,
-        Field(description="how often a run may ask for the same in an instrument without effect before it is halted"),
+        Field(description="number of equal orders of a run in an instrument without effect at which it is halted"),
     ] = 100.0
-    repeat_window_seconds: Annotated[Limit, Field(description="within how long that is counted, seconds")] = 60.0
+    repeat_window_seconds: Annotated[Limit, Field(description="seconds within which they are counted")] = 60.0
     max_consecutive_rejections: Annotated[
-        Limit, Field(description="orders of a run that the venue may reject in a row before it is halted")
+        Limit, Field(description="rejections of a run's orders in a row by the venue at which it is halted")
     ] = 10.0
     self_crossing: Annotated[
         SelfCrossing,
-        Field(description="what is done about an order that could trade with another run's of this desk"),
+        Field(description="treatment of an order that could trade with an order of another run of this desk"),
     ] = "deny"
     collar_market_orders: Annotated[
         Limit,
-        Field(
-            description="how far from the market a market order that opens a position may fill; inf sends it as it is"
-        ),
+        Field(description="largest distance from the market for fills of an opening market order; inf: no collar"),
     ] = float("inf")
 
 
 OnLoss = Literal["reduce", "halt", "flatten"]
-"""What a broken limit of losses does: state REDUCING; state HALTED; HALTED, and positions are closed."""
+"""The effect of a broken loss limit: state REDUCING; state HALTED; HALTED, and positions are closed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=ConfigDict(extra="forbid"))
 class RiskLimits(MarketLimits):
-    """What the gate allows; infinity switches a rule off. An order that only reduces a position, or protects it, is
-    not held up by its size, its value, the day's loss or a halt that keeps protection (`RiskGate.bars_protection`).
+    """The limits of the gate; infinity switches one off. An order that only reduces or protects a position is not
+    denied for its size, its value, the day's loss or a halt that keeps protection (`RiskGate.bars_protection`).
 
-    Sizes are limited by what they count: shares, contracts, or the base currency of a pair, converted into the
-    account's currency where a rate is known, else as it is. Money is in the account's currency, `price_collar` is a
+    Sizes have limits by their unit: shares, contracts, or the base currency of a pair, converted into the account's
+    currency if a rate is known. Money is in the account's currency, `price_collar` is a
     fraction (0.05 is 5 %). The day of the daily loss begins at midnight in `day_zone`.
     """
 
@@ -109,21 +107,21 @@ class RiskLimits(MarketLimits):
         Field(description="largest value of a single order at the worst of its limit, its stop and the last price"),
     ] = 1_000_000.0
     price_collar: Annotated[
-        Limit, Field(description="how far through the market a limit price may reach, as a fraction")
+        Limit, Field(description="largest distance of a limit price through the market, as a fraction")
     ] = 0.05
     max_orders_per_second: Annotated[
         Limit,
-        Field(description="orders and modifications in any one second; those above it wait (0.5: one in two seconds)"),
+        Field(description="maximum orders and modifications a second; further ones wait (0.5: one in two seconds)"),
     ] = 40.0
     max_order_wait_seconds: Annotated[
-        Limit, Field(description="how long an order that opens a position may wait for its turn before it is denied")
+        Limit, Field(description="maximum wait of an opening order for its turn, after which it is denied, seconds")
     ] = 10.0
-    max_open_orders: Annotated[Limit, Field(description="open orders of the account's desk, in all instruments")] = (
+    max_open_orders: Annotated[Limit, Field(description="maximum open orders of the desk in all instruments")] = (
         _NO_LIMIT
     )
     max_cancels_per_minute: Annotated[
         Limit,
-        Field(description="cancellations in any one minute; above it nothing that opens a position passes"),
+        Field(description="cancellations in any minute above which no opening order passes"),
     ] = _NO_LIMIT
     max_instrument_exposure: Annotated[
         Limit, Field(description="largest value of the account's position in one instrument, open orders counted")
@@ -135,21 +133,21 @@ class RiskLimits(MarketLimits):
         Limit, Field(description="largest sum of the values of all positions by sign, open orders counted")
     ] = _NO_LIMIT
     max_margin_use: Annotated[
-        Limit, Field(description="largest part of the net liquidation that the initial margin may take (0.5: half)")
+        Limit, Field(description="largest initial margin as a part of the net liquidation value (0.5: half)")
     ] = _NO_LIMIT
     max_buying_power_use: Annotated[
-        Limit, Field(description="largest part of the reported buying power that one order may take (0.5: half)")
+        Limit, Field(description="largest order as a part of the reported buying power (0.5: half)")
     ] = _NO_LIMIT
     max_daily_loss: Annotated[Limit, Field(description="loss of all runs since the day began that halts trading")] = (
         25_000.0
     )
     on_daily_loss: Annotated[
-        OnLoss, Field(description="what that does: reduce, halt, or flatten (halt, and close all positions)")
+        OnLoss, Field(description="the effect: reduce, halt, or flatten (halt, and close all positions)")
     ] = "halt"
     max_drawdown: Annotated[
         Limit, Field(description="loss of all runs from the day's highest profit that halts trading")
     ] = _NO_LIMIT
-    on_drawdown: Annotated[OnLoss, Field(description="what that does: reduce, halt, or flatten")] = "halt"
+    on_drawdown: Annotated[OnLoss, Field(description="the effect: reduce, halt, or flatten")] = "halt"
     halt_keeps_protection: Annotated[
         bool, Field(description="whether strategies may reduce and protect positions while trading is halted")
     ] = True
@@ -161,17 +159,17 @@ class RiskLimits(MarketLimits):
         try:
             ZoneInfo(zone)
         except (KeyError, ValueError, OSError):
-            raise ValueError(f"{zone!r} is no time zone, try America/New_York") from None
+            raise ValueError(f"{zone!r} is not a time zone: try America/New_York") from None
         return zone
 
     @property
     def follows_prices(self) -> bool:
-        """Return whether any limit needs sums that move with prices."""
+        """Return whether any limit depends on sums that move with prices."""
         return self.limits_exposure or min(self.max_daily_loss, self.max_drawdown) < _NO_LIMIT
 
     @property
     def limits_exposure(self) -> bool:
-        """Return whether any limit is one of the money in positions."""
+        """Return whether any limit is on the money in positions."""
         return min(self.max_instrument_exposure, self.max_gross_exposure, self.max_net_exposure) < _NO_LIMIT
 
     @property
@@ -180,10 +178,10 @@ class RiskLimits(MarketLimits):
         return dataclasses.asdict(self)
 
     def but(self, changes: Mapping[str, Any]) -> RiskLimits:
-        """Return these limits with some of them changed by name.
+        """Return these limits with some changed by name.
 
         Raises:
-            pydantic.ValidationError: If one is out of its range.
+            pydantic.ValidationError: If a value is out of range.
         """
         return dataclasses.replace(self, **changes)
 

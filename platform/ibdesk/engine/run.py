@@ -37,20 +37,20 @@ FeatureFactory = Callable[[Strategy, str], FeatureSource]
 
 
 class RunState(enum.Enum):
-    """Where a run is in its life."""
+    """The state of a run."""
 
-    # RUNNING: it gets events and may order.
     RUNNING = "running"
-    # STOPPED: it was stopped; late fills still reach its book.
+    """It receives events and may order."""
     STOPPED = "stopped"
-    # FAILED: its own code raised; it was stopped as by a person.
+    """It was stopped; late fills still reach its book."""
     FAILED = "failed"
-    # ORPHANED: it ran when an earlier life of the desk ended and was not started again; book and orders are kept.
+    """Its own code raised, and it was stopped."""
     ORPHANED = "orphaned"
+    """It ran when an earlier desk stopped and was not started again; its book and orders are kept."""
 
 
 class Run:
-    """The engine's end of one strategy; what the strategy's helpers call."""
+    """The engine's side of one strategy: the target of the strategy's helpers."""
 
     def __init__(
         self,
@@ -64,9 +64,9 @@ class Run:
         self._engine, self._outbox, self.orders = engine, engine.outbox, RunOrders(self, engine, made=orders_made)
         self.id, self.start = start.run_id, start
         self.state, self.note = RunState.RUNNING, ""
-        # is_state_watched: whether its state is compared after each event.
+        # Whether its state is compared after each event.
         self.is_state_watched = False
-        # is_faulty: one of its hooks has raised inside another one, so it is about to end.
+        # Whether a hook has raised inside another hook, so that the run is about to end.
         self.is_faulty = False
         self.strategy = bind(strategy, self, start.state)
         self.lanes = {
@@ -81,22 +81,22 @@ class Run:
             lane.sums = engine.blotter.sums(start.run_id, lane.instrument)
 
     def go_on(self, before: Run) -> None:
-        """Go on with the aims of the run that had this id before."""
+        """Continue the aims of the earlier run with this id."""
         for name, lane in before.lanes.items():
             self.lanes[name].go_on(lane)
 
     @property
     def is_running(self) -> bool:
-        """Whether it gets events and may order."""
+        """Whether it receives events and may order."""
         return self.state is RunState.RUNNING
 
     def take_parameters(self, parameters: dict[str, Any], strategy: Strategy) -> None:
-        """Go on with the parameters of `strategy`: features are computed anew over all bars so far, state stays.
+        """Continue with the parameters of `strategy`: features are recomputed over all bars so far, state stays.
 
         Raises:
-            StrategyError: If the features cannot be computed with them; then nothing has changed.
+            StrategyError: If the features cannot be computed with them; then nothing changes.
         """
-        with as_strategy_error(f"{self.id} cannot go on with these parameters"):
+        with as_strategy_error(f"{self.id} cannot continue with these parameters"):
             changed = rebound(self.strategy, strategy)
             features = [lane.features.again(changed) for lane in self.lanes.values()]
         self.strategy, self.start = changed, msgspec.structs.replace(self.start, parameters=parameters)
@@ -104,37 +104,37 @@ class Run:
             lane.features = computed
             lane.allow()
 
-    # --- what outlives it
+    # --- saved state
 
     @property
     def saved_state(self) -> dict[str, Any]:
-        """A copy of the strategy's state as it was after the last event that did not fail."""
+        """A copy of the strategy's state after the last event that did not fail."""
         return self._kept.copy()
 
     def keep_state(self) -> list[Change]:
-        """Keep the strategy's state as its last good one; return what has changed in it.
+        """Store the strategy's state as its last good one; return the changes.
 
         Raises:
-            StrategyError: If it is not plain data.
+            StrategyError: If the state is not plain data.
         """
         try:
             return self._kept.keep(self.strategy.state)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise StrategyError(f"{self.id}: self.state takes numbers, text, lists and dicts only: {error}") from None
+            raise StrategyError(f"{self.id}: self.state holds only numbers, text, lists and dicts: {error}") from None
 
     def take_state_changes(self, changes: list[Change]) -> None:
-        """Take recorded changes into the last good state."""
+        """Apply recorded changes to the last good state."""
         self._kept = KeptState(apply_changes(self._kept.copy(), changes))
 
     def watch_state(self) -> None:
-        """Have the state looked at after each event from now on: the strategy uses it."""
+        """Compare the state after each event from now on, because the strategy uses it."""
         self._engine.calls.watch_state(self)
 
-    # --- what the strategy may know
+    # --- what the strategy can read
 
     @property
     def now(self) -> dt.datetime:
-        """The time of the event being handled, UTC."""
+        """The time of the current event, UTC."""
         return moment(self._outbox.now_ns)
 
     @property
@@ -148,7 +148,7 @@ class Run:
         return self.book.cash
 
     def position(self, symbol: str) -> Position:
-        """What this run holds."""
+        """The position of this run."""
         return self.book.position(self._lane(symbol).instrument)
 
     def open_orders(self, symbol: str) -> list[Order]:
@@ -200,16 +200,16 @@ class Run:
             outside_regular_hours=bool(outside_regular_hours),
             when_closed=when_closed,
         )
-        # Its on_order may have failed over the denial.
+        # Its on_order may have failed at the denial.
         self._check_running()
         return order_id
 
     def aim(self, symbol: str, quantity: float) -> str | None:
-        """Lead the position to `quantity`; return the order's id, None when none leaves now (see `engine.aims`)."""
+        """Lead the position to `quantity`; return the order's id, None if none leaves now (see `engine.aims`)."""
         self._check_running()
         lane = self._lane(symbol)
         instrument = self._engine.markets[lane.instrument].instrument
-        # A target between two sizes is the one nearer to nothing.
+        # A target between two sizes is rounded towards zero.
         order_id = self._engine.orders.aims.aim(lane, instrument.round_size(float(quantity)))
         self._check_running()
         return order_id
@@ -251,14 +251,14 @@ class Run:
             self.orders.go_outside()
 
     def set_timer(self, name: str, seconds: float) -> None:
-        """Have `on_timer(name)` called after so many seconds."""
+        """Call `on_timer(name)` after `seconds`."""
         self._check_running()
         if not abs(seconds) <= _LONGEST_TIMER:
-            raise StrategyError(f"{self.id}: a timer is set by seconds, at most {_LONGEST_TIMER:,.0f}; got {seconds!r}")
+            raise StrategyError(f"{self.id}: a timer must be at most {_LONGEST_TIMER:,.0f} seconds, got {seconds!r}")
         self._engine.set_timer(plain_text(f"{self.id}/{name}", longest=_LONGEST_NAME), float(seconds))
 
     def say(self, text: str, severity: Severity = Severity.INFO) -> None:
-        """Put a line on the record and before people's eyes."""
+        """Record a line and show it to people."""
         self._check_running()
         self._engine.alert(self.id, plain_text(text, longest=_LONGEST_LINE), Severity(severity))
 
@@ -268,9 +268,9 @@ class Run:
         if not self._outbox.is_open:
             raise StrategyError(f"{self.id}: the helpers of a strategy work only inside its on_... hooks")
         if self.is_faulty:
-            raise StrategyError(f"{self.id} has failed and does no more: its on_order raised")
+            raise StrategyError(f"{self.id} has failed and stopped: its on_order raised")
         if not self.is_running:
-            raise StrategyError(f"{self.id} is {self.state.value} and orders no more: start it again")
+            raise StrategyError(f"{self.id} is {self.state.value} and cannot order: start it again")
 
     def _lane(self, symbol: str) -> Lane:
         lane = self.lanes.get(symbol) or self.lanes.get(_id_of(symbol, self.now.year))
@@ -286,21 +286,21 @@ _LONGEST_LINE = 10_000
 
 
 def check_succession(before: Run, start: StartStrategy) -> None:
-    """Refuse a start under the id of a run that is not over, or that leaves out an instrument that run has been on.
+    """Refuse a start under the id of a running run, or one that omits an instrument of the earlier run.
 
     Raises:
         DeskError: With the reason.
     """
     if before.is_running:
-        raise DeskError(f"there is a run {before.id} already: give the new one another id")
+        raise DeskError(f"there already is a run {before.id}: give the new one another id")
     missing = set(before.lanes) - {instrument.id for instrument in start.instruments}
     if missing:
-        raise DeskError(f"to go on with {before.id}, start it on {', '.join(sorted(missing))} too")
+        raise DeskError(f"to continue {before.id}, start it on {', '.join(sorted(missing))} too")
 
 
 @functools.lru_cache(maxsize=1024)
 def _id_of(name: str, near_year: int) -> str:
-    """Return the id of the instrument that a strategy calls by another of its names, as BRK-B."""
+    """Return the id of an instrument by another of its names, such as BRK-B."""
     try:
         return instrument_of(name, near_year=near_year).id
     except InstrumentError:

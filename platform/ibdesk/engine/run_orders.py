@@ -1,4 +1,4 @@
-"""The orders of one run: numbered, made and sent through the risk gate."""
+"""The orders of one run: numbering, making and sending them through the risk gate."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _DEEPEST = 20
 
 
 class RunOrders:
-    """Makes the orders of a run, and counts those on their way through the gate."""
+    """Makes the orders of a run, and counts those passing the gate."""
 
     def __init__(self, run: Run, engine: Engine, *, made: int = 0) -> None:
         self._run, self._engine = run, engine
-        # made: the number of the newest order; a run that goes on after a restart counts on.
+        # The number of the newest order; a run continues to count after a restart.
         self.made = made
-        # inside: orders on their way through the gate, each made in the on_order of the one before.
+        # The orders passing the gate, each made in the on_order of the one before.
         self.inside = 0
 
     def count(self, order_id: str) -> None:
-        """Take note of an order of this run that an earlier life has made: the next one gets a higher number."""
+        """Note an order that an earlier desk has made for this run: the next one gets a higher number."""
         run_id, _, number = order_id.rpartition(".")
         if run_id == self._run.id and number.isdigit():
             self.made = max(self.made, int(number))
 
     def send(self, lane: Lane, *, aims: bool = False, **terms: Any) -> str:
-        """Send an order through the risk gate and return its id; with `aims` it is on the way to a target."""
+        """Send an order through the risk gate and return its id; with `aims` it leads to a target."""
         order = self.make(lane, **terms).checked()
         self.go_inside()
         number = self.made = self.made + 1
@@ -44,7 +44,7 @@ class RunOrders:
             self._engine.orders.submit(order)
         except BaseException:
             if order.id not in self._engine.blotter.orders:
-                # It came to nothing, and so did its number.
+                # It was not made, so its number is free again.
                 self.made = number - 1
             raise
         finally:
@@ -52,7 +52,7 @@ class RunOrders:
         return order.id
 
     def deny(self, lane: Lane, order: Order, denial: OrderDeniedError) -> None:
-        """Keep an order towards a target that the gate would have refused."""
+        """Store an order to a target that the gate would have denied."""
         self.go_inside()
         self.made += 1
         lane.aimed_order = order.id
@@ -80,7 +80,7 @@ class RunOrders:
             owner=run.id,
             instrument=lane.instrument,
             side=side,
-            # A whole number or a numpy scalar is written into the journal as another type than a float.
+            # In the journal, an int or numpy scalar would have another type than a float.
             quantity=float(quantity),
             type=_TYPES[limit_price is not None, stop_price is not None],
             limit_price=None if limit_price is None else float(limit_price),
@@ -94,20 +94,20 @@ class RunOrders:
         )
 
     def go_inside(self) -> None:
-        """Count an order on its way through the gate.
+        """Count an order that passes the gate.
 
         Raises:
-            StrategyError: If its on_order orders again over each denial, without an end.
+            StrategyError: If its on_order orders again after each denial, without an end.
         """
         if self.inside >= _DEEPEST:
             raise StrategyError(
-                f"{self._run.id}: its on_order has ordered again over a denial {_DEEPEST} times in one event: let it "
-                f"stop when an order is denied"
+                f"{self._run.id}: its on_order has ordered again after a denial {_DEEPEST} times in one event: do "
+                f"not order again when an order is denied"
             )
         self.inside += 1
 
     def go_outside(self) -> None:
-        """Count an order no longer: it has passed the gate, or was refused."""
+        """Uncount an order that has passed the gate or was denied."""
         self.inside -= 1
 
 

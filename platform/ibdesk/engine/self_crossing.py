@@ -1,16 +1,15 @@
-"""Keeps the runs of a desk, and what is ordered by hand, from trading with each other.
+"""Self-crossing: keeping the runs of a desk, and orders by hand, from trading with each other.
 
-An order could do so when it reaches a limit order of another owner that rests on the other side. A limit order reaches
-as far as its limit. A market order is taken to reach half a percent through the other side of the quote, or as far as
-its collar. A stop counts when it is placed no more than when it rests: nobody knows where the market is when it is
-triggered.
+An order could do so if it reaches a limit order of another owner that rests on the other side. A limit order reaches
+its limit. A market order is assumed to reach half a percent through the other side of the quote, or to its collar. A
+stop counts neither when it is placed nor while it rests, because the market at its trigger is unknown.
 
 By `risk.self_crossing` such an order is denied ("deny"), or the orders in its way are cancelled right before it leaves
-("cancel_resting"), or nothing is done ("allow"). Two things go first. An order that only reduces or protects a position
-is never denied: what rests in its way is cancelled. And a resting order that protects its owner's position is never
-cancelled: what opens a position is denied for it, and what reduces one passes.
+("cancel_resting"), or nothing is done ("allow"). There are two exceptions. An order that only reduces or protects a
+position is never denied: the resting orders in its way are cancelled. And a resting order that protects its owner's
+position is never cancelled: an opening order is denied for it, and a reducing one passes.
 
-The best price of each owner stands on top of a heap, so that no resting order is looked at that is not reached.
+The best price of each owner is on top of a heap, so only the resting orders that are reached are examined.
 """
 
 from __future__ import annotations
@@ -38,22 +37,22 @@ _Heap = list[tuple[float, str]]
 
 
 class SelfCrossing:
-    """The limit orders of all owners that rest, by instrument and side."""
+    """The resting limit orders of all owners, by instrument and side."""
 
     def __init__(self, flow: OrderFlow) -> None:
         self._flow = flow
-        # resting: empty while no limit order ever rested, which is all that a desk without any has to look at.
+        # Empty until a limit order rests, so that a desk without any has only this to check.
         self.resting: dict[tuple[str, Side], dict[str, _Heap]] = {}
         # The price at which each order stands in its heap; entries at other prices are out of date.
         self._prices: dict[str, float] = {}
 
     def restore(self, orders: Iterable[Order]) -> None:
-        """Take the orders that an earlier life has left."""
+        """Restore the orders of a snapshot."""
         for order in orders:
             self.note(order)
 
     def note(self, order: Order) -> None:
-        """Take the new state or the new terms of an order that has left."""
+        """Update the state or terms of an order that has left."""
         if order.type is not OrderType.LIMIT or order.time_in_force is TimeInForce.IOC or order.limit_price is None:
             return
         if not order.is_open:
@@ -66,10 +65,10 @@ class SelfCrossing:
             heapq.heappush(owners.setdefault(order.owner, []), (price, order.id))
 
     def check(self, order: Order, market: Market) -> None:
-        """Refuse an order that opens a position and could trade with another owner's of this desk.
+        """Deny an opening order that could trade with another owner's order of this desk.
 
         Raises:
-            OrderDeniedError: With the price at which that one rests, and how far this one reaches.
+            OrderDeniedError: With the price of the resting order, and the reach of this one.
         """
         mode = self._flow.gate.limits.self_crossing
         if mode == "allow" or order.stop_price is not None:
@@ -82,7 +81,7 @@ class SelfCrossing:
                 raise OrderDeniedError(order.id, RULE, price, self._reach(order, market))
 
     def clear_the_way(self, order: Order) -> None:
-        """Cancel what rests in the way of an order that leaves now, and opens a position of its own owner."""
+        """Cancel resting orders that an order which leaves now would reach, if they open positions."""
         if order.stop_price is not None or (order.instrument, _OTHER[order.side]) not in self.resting:
             return
         if self._flow.gate.limits.self_crossing == "allow":
@@ -92,7 +91,7 @@ class SelfCrossing:
                 self._flow.cancel(resting.id)
 
     def _reached(self, order: Order, market: Market) -> Iterator[Order]:
-        """Give the resting orders of other owners that an order reaches, of each owner the best first."""
+        """Yield the resting orders of other owners that an order reaches, each owner's best first."""
         owners = self.resting[order.instrument, _OTHER[order.side]]
         # In the heaps' sign: a sale rests at its price, a buy at the negative of it.
         reach = order.side.sign * self._reach(order, market)
@@ -104,7 +103,7 @@ class SelfCrossing:
                 yield from self._all_reached(heap, reach)
 
     def _all_reached(self, heap: _Heap, reach: float) -> Iterator[Order]:
-        """Give the orders of a heap up to a price: below one that is beyond it all are."""
+        """Yield the orders of a heap up to a price: all below an entry beyond it are beyond it too."""
         looked_at = [0]
         while looked_at:
             at = looked_at.pop()
@@ -115,7 +114,7 @@ class SelfCrossing:
                 looked_at += (2 * at + 1, 2 * at + 2)
 
     def _drop_ended(self, heap: _Heap) -> None:
-        """Take what has ended, or has other terms by now, from the top."""
+        """Remove ended and changed orders from the top."""
         while heap and self._prices.get(heap[0][1]) != heap[0][0]:
             heapq.heappop(heap)
 

@@ -1,6 +1,6 @@
-"""What a desk's life leaves to the next one, and how an engine takes it up.
+"""Snapshots: the state that an engine leaves to the next generation, and its restoration.
 
-The law of this module: an engine that takes over a snapshot leaves the same snapshot.
+The law of this module: an engine that restores a snapshot gives the same snapshot.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from ibdesk.strategy import Strategy
 if TYPE_CHECKING:
     from ibdesk.engine.engine import Engine
 
-# TWS tells executions of up to seven days again; a correction of one must find it.
+# TWS repeats executions of up to seven days; a correction must find its execution.
 _DAYS_KEPT_NS = 8 * 86_400 * 1_000_000_000
 
 
 def snapshot_of(engine: Engine, at_ns: int) -> EngineSnapshot:
-    """Return what the engine leaves to a life that begins at `at_ns`."""
+    """Return the engine's snapshot for a desk that begins at `at_ns`."""
     since_ns = at_ns - _DAYS_KEPT_NS
     ended = (_as_it_ends(order, at_ns) for order in engine.blotter.orders.values())
     orders = [order for order in ended if _counts(order, since_ns)]
@@ -49,7 +49,7 @@ def snapshot_of(engine: Engine, at_ns: int) -> EngineSnapshot:
     owners |= {left.owner for left in fills} | {left.start.run_id for left in runs}
     is_kept = engine.orders.exposures.has_foreign_money
     books = [
-        # What a book has earned in another currency is worth another sum each day.
+        # The profit of a book in another currency changes its worth each day.
         book
         for book in engine.portfolio.book_snapshots()
         if book.owner in owners or _holds(book) or is_kept(book.owner)
@@ -68,7 +68,7 @@ def snapshot_of(engine: Engine, at_ns: int) -> EngineSnapshot:
         cash=dict(engine.check.cash.expected),
         manual_exits=dict(engine.orders.manual_exits.aims),
         overruled=dict(engine.orders.overrules.orders),
-        # What books that are left behind have earned must not look like a loss of this day.
+        # The profit of books that are left out must not look like a loss of this day.
         day_pnl=0.0 if day is None else day.pnl - left_behind,
         day_ends_ns=0 if day is None else day.ends_ns,
         day_peak=-math.inf if day is None else day.peak - left_behind,
@@ -81,7 +81,7 @@ def snapshot_of(engine: Engine, at_ns: int) -> EngineSnapshot:
 
 
 def restore(engine: Engine, command: Restore) -> None:
-    """Go on from a snapshot: runs of the earlier life wait to be started again, and a halt still holds."""
+    """Restore a snapshot: earlier runs wait to be started again, and halts stay in force."""
     snapshot = command.snapshot
     engine.orders.exposures.take_valuation(snapshot.day_valuation)
     engine.portfolio.restore(snapshot.books, snapshot.fills)
@@ -103,7 +103,7 @@ def restore(engine: Engine, command: Restore) -> None:
     _continue_day(engine, command)
     engine.losses.awaited.begin(command.at_ns)
     for order in engine.blotter.all_open():
-        # Its run was stopped, and the cancel may never have left.
+        # Its run was stopped, and the cancel may not have left.
         run = engine.runs.get(order.owner)
         if run is not None and run.state is not RunState.ORPHANED:
             lane = run.lanes.get(order.instrument)
@@ -115,7 +115,7 @@ def restore(engine: Engine, command: Restore) -> None:
 
 
 def _take_halts(engine: Engine, snapshot: EngineSnapshot) -> None:
-    """Hold the halts of the account, and cancel what they do not let stand."""
+    """Put the halts of the account in force, and cancel the orders that they do not allow."""
     engine.gate.halts.made = snapshot.halts_made
     engine.orders.overrules.orders = dict(snapshot.overruled)
     for halt in snapshot.halts:
@@ -123,12 +123,12 @@ def _take_halts(engine: Engine, snapshot: EngineSnapshot) -> None:
         engine.alert("desk", halt_words(halt), Severity.ERROR)
     engine.orders.overrules.look_at_halts()
     if snapshot.halts and engine.gate.decides:
-        # Another process may have halted while no desk ran.
+        # Another process may have halted while no desk was running.
         engine.orders.halting.cancel_openers()
 
 
 def _continue_day(engine: Engine, command: Restore) -> None:
-    """Go on to measure losses from where the earlier life did."""
+    """Continue to measure losses from the recorded profits."""
     snapshot = command.snapshot
     engine.losses.take_limits()
     if snapshot.day_ends_ns:
@@ -145,7 +145,7 @@ def _continue_day(engine: Engine, command: Restore) -> None:
 
 
 def halt_words(halt: Halt) -> str:
-    """Return the sentence that says why, by whom and since when trading is halted, and what to do."""
+    """Return a sentence with the reason, author and time of a halt, and the remedy."""
     return (
         f"trading has been halted since {moment(halt.at_ns):%Y-%m-%d %H:%M:%S} UTC by {halt.by} ({halt.reason}): "
         f"only orders that reduce a position pass until resume(id={halt.id!r}, reason=...) lifts it"
@@ -157,7 +157,7 @@ def _holds(book: BookSnapshot) -> bool:
 
 
 def _counts(order: Order, since_ns: int) -> bool:
-    """Return whether TWS may still speak of an order, or its caller may still ask for it by its key."""
+    """Return whether TWS may still report on an order, or its caller may still use its key."""
     if order.status is OrderStatus.DENIED and not order.client_key:
         return False
     return order.is_open or order.updated_ns >= since_ns
@@ -171,10 +171,10 @@ def _traded_by_hand(engine: Engine, orders: list[Order]) -> list[AnyInstrument]:
 
 
 def _as_it_ends(order: Order, at_ns: int) -> Order:
-    """Return an order as the end of a life leaves it.
+    """Return an order in its state at the end of the desk.
 
-    One that still waited for its first answer is UNKNOWN: the life that would have heard it is over. One that waited
-    for its turn has never left, and never will.
+    An order that waited for its first answer is UNKNOWN: nobody receives that answer. An order that waited for its turn
+    has not left, and never will.
     """
     if order.status is OrderStatus.SENT:
         return order.moved(OrderStatus.UNKNOWN, at_ns)
@@ -184,7 +184,7 @@ def _as_it_ends(order: Order, at_ns: int) -> Order:
 
 
 def _matters(run: Run, owners_of_open_orders: set[str]) -> bool:
-    """Return whether the next life may have to do with a run: it still ran, holds something, or has open orders."""
+    """Return whether the next desk needs a run: it still ran, holds a position, or has open orders."""
     if run.is_running or run.state is RunState.ORPHANED or run.id in owners_of_open_orders:
         return True
     return any(position.quantity for position in run.book.positions.values())
@@ -202,7 +202,7 @@ def _left(run: Run) -> RunSnapshot:
 
 
 def _add_run(engine: Engine, left: RunSnapshot) -> None:
-    """Keep a run of an earlier life with its book and orders, without its code: it decides nothing."""
+    """Restore a run with its book and orders, but without its code: it decides nothing."""
     start = msgspec.structs.replace(left.start, state=left.state)
     for instrument in start.instruments:
         engine.markets.setdefault(instrument.id, Market(instrument))
@@ -216,19 +216,19 @@ def _add_run(engine: Engine, left: RunSnapshot) -> None:
 
 
 def _keep_limits(engine: Engine, snapshot: EngineSnapshot) -> None:
-    """Go on under limits that a person has changed at run time, unless the settings were changed since."""
+    """Keep limits that a person has changed at run time, unless the settings were changed since."""
     if engine.gate.settings.by_name == snapshot.limits_before:
         engine.gate.change(engine.gate.settings.but(snapshot.limits))
-        text = "the limits that were changed in the desk's earlier life still hold"
+        text = "the limits that were changed before the restart still apply"
     else:
-        text = "the limits that were changed in the desk's earlier life hold no more: the settings were changed since"
+        text = "the limits that were changed before the restart no longer apply: the settings were changed since"
     engine.alert("risk", text, Severity.WARNING)
 
 
 def _tell_never_sent(engine: Engine, command: Restore) -> None:
     for order in command.snapshot.orders:
         if order.reason == NEVER_LEFT and order.updated_ns == command.at_ns:
-            text = f"order {order.id} waited for its turn when the desk ended, and was never sent: ask for it again"
+            text = f"order {order.id} waited for its turn when the desk stopped, and was never sent: place it again"
             engine.alert(order.owner, text, Severity.WARNING)
 
 
@@ -239,7 +239,7 @@ def _tell_orphans(engine: Engine) -> None:
         orders = sum(order.owner == run.id for order in engine.blotter.all_open())
         engine.alert(
             run.id,
-            f"ran when the desk's earlier life ended; it holds {held or 'nothing'} and has {orders} open orders, which "
-            f"stay: start it again to go on, or stop it to withdraw them",
+            f"was running when the desk stopped; it holds {held or 'nothing'} and has {orders or 'no'} open orders: "
+            f"start it again to continue, or stop it to cancel any orders",
             Severity.WARNING,
         )

@@ -1,9 +1,9 @@
-"""What a strategy's state has changed by: plain data in, few bytes out, and back.
+"""Changes of a strategy's state: the compact difference between two states of plain data, and its application.
 
-A change is a list: what it does, and where (the keys and indices that lead there). ``["set", path, value]`` puts a
-value, ``["drop", path]`` takes a key away, ``["splice", path, start, count, values]`` puts values in the place of so
-many elements of a list. The law of this module: the changes between two states, applied to the first, give the second,
-byte for byte in msgpack, the order of keys included.
+A change is a list of its kind and its path (keys and indices): ``["set", path, value]`` sets a value,
+``["drop", path]`` removes a key, ``["splice", path, start, count, values]`` replaces `count` elements of a list by
+values. The law of this module: the changes between two states, applied to the first, give the second, byte for byte in
+msgpack, including the order of keys.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ Change = list[Any]
 encode_state = msgspec.msgpack.Encoder().encode
 decode_state = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
-# How far a list may have moved for that to be found: bars that come at once to a window of fixed length.
+# The largest shift of a list that is detected: bars that arrive together in a window of fixed length.
 _LONGEST_SHIFT = 16
-# So many elements that differ, or such a part of a long list, are written one by one.
+# At most this number of differing elements, or this part of a long list, is written one by one.
 _FEW, _PART = 16, 8
-# A path and the name of a change come to about so many bytes.
+# The approximate bytes of a path and the name of a change.
 _OVERHEAD = 24
 
 
 class KeptState:
-    """A strategy's last good state: encoded, and as plain data once it was read, which nobody changes."""
+    """A strategy's last good state: encoded, and as plain data once it was read, which is never changed."""
 
     __slots__ = ("_encoded", "_plain")
 
@@ -37,19 +37,19 @@ class KeptState:
         self._plain: dict[str, Any] | None = None
 
     def copy(self) -> dict[str, Any]:
-        """Return the state as plain data of the caller's own."""
+        """Return a copy of the state as plain data."""
         return decode_state(self._encoded)
 
     def keep(self, state: dict[str, Any]) -> list[Change]:
-        """Keep another state; return what has changed.
+        """Store another state; return the changes.
 
         Raises:
-            TypeError, ValueError, OverflowError, RecursionError: If it is not plain data; then nothing has changed.
+            TypeError, ValueError, OverflowError, RecursionError: If it is not plain data; then nothing changes.
         """
         encoded = encode_state(state)
         if encoded == self._encoded:
             return []
-        # Its keys must be text, which only reading it back shows.
+        # Keys must be text, which only decoding checks.
         after = decode_state(encoded)
         before = self.copy() if self._plain is None else self._plain
         self._encoded, self._plain = encoded, after
@@ -57,7 +57,7 @@ class KeptState:
 
 
 def changes_between(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
-    """Return what leads from one state to another; both are as `decode_state` gives them."""
+    """Return the changes from one state to another, both decoded by `decode_state`."""
     found: list[Change] = []
     _compare_dicts(before, after, [], found)
     return found
@@ -67,7 +67,7 @@ def apply_changes(state: dict[str, Any], changes: Sequence[Change]) -> dict[str,
     """Change a state in place and return it.
 
     Raises:
-        ValueError: If the changes are not of this state.
+        ValueError: If the changes do not fit this state.
     """
     root = [state]
     for change in changes:
@@ -109,7 +109,7 @@ def _compare_dicts(before: dict[Any, Any], after: dict[Any, Any], path: list[Any
     if list(before) != list(after):
         kept = [key for key in before if key in after]
         if list(after)[: len(kept)] != kept:
-            # A change cannot say where among others a key stands.
+            # A change cannot express the position of a key among others.
             found.append(["set", path, after])
             return
         changes += [["drop", [*path, key]] for key in before if key not in after]
@@ -148,7 +148,7 @@ def _compare_lists(before: list[Any], after: list[Any], path: list[Any], found: 
 
 
 def _moved_by(count: int, before: list[Any], after: list[Any], path: list[Any]) -> list[Change]:
-    """Return what takes `count` elements from the front of a list and adds the new ones at its end."""
+    """Return the changes that remove `count` elements from the front of a list and append the new ones."""
     kept = len(before) - count
     added = after[kept:]
     changes: list[Change] = [["splice", path, 0, count, []]]
@@ -158,7 +158,7 @@ def _moved_by(count: int, before: list[Any], after: list[Any], path: list[Any]) 
 
 
 def _shift(before: list[Any], after: list[Any]) -> int | None:
-    """Return by how many elements a list has moved forward, as a window does; None when it has not."""
+    """Return by how many elements a list has moved forward, like a window; None if it has not."""
     if not after:
         return None
     for count in range(1, min(_LONGEST_SHIFT, len(before) - 1) + 1):
@@ -169,7 +169,7 @@ def _shift(before: list[Any], after: list[Any]) -> int | None:
 
 
 def _common(most: int, is_common: Any) -> int:
-    """Return the greatest number of elements for which a question that is answered no from some number on says yes."""
+    """Return the greatest number for which `is_common` is true; it must be false for all greater ones."""
     low, high = 0, most
     while low < high:
         middle = (low + high + 1) // 2
@@ -181,7 +181,7 @@ def _common(most: int, is_common: Any) -> int:
 
 
 def _differing(old: list[Any], new: list[Any]) -> list[int]:
-    """Return the indices at which two lists of one length differ, found by halves; no more than are written singly."""
+    """Return the indices at which two lists of equal length differ, by bisection; it may stop after the maximum."""
     found: list[int] = []
     parts = [(0, len(old))]
     enough = max(_FEW, len(old) // _PART)
@@ -210,7 +210,7 @@ def _is_same(before: Any, after: Any) -> bool:
 
 
 def _shorter(changes: list[Change], after: Any, path: list[Any]) -> list[Change]:
-    """Return the changes, or the whole value in their place where that is shorter."""
+    """Return the changes, or the whole value if that is shorter."""
     if len(changes) < 2 and not path:
         return changes
     return changes if _cost(changes) <= len(encode_state(after)) + _OVERHEAD else [["set", path, after]]

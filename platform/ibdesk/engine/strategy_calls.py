@@ -1,4 +1,4 @@
-"""Calls the code of strategies: what it raises ends its run and takes back what it did, and the other runs go on."""
+"""Calls of strategies' code: an error ends its run and undoes its actions; the other runs continue."""
 
 from __future__ import annotations
 
@@ -39,29 +39,29 @@ if TYPE_CHECKING:
     from ibdesk.engine.lane import Lane
     from ibdesk.engine.outbox import Outbox
 
-# Which call was interrupted, where it has no number of its own (see `RunInterrupted`).
+# The numbers of interrupted calls that have none of their own (see `RunInterrupted`).
 _MARKET, _STATE = 0, -1
-# Modules of the engine that change nothing but what belongs to the one run that they work for.
+# Modules of the engine that change only data of the run that they work for.
 _OF_ONE_RUN = frozenset({"ibdesk.engine.features", "ibdesk.engine.lane", "ibdesk.engine.bars"})
-# The other functions of the engine that call hooks: what they have called themselves is a strategy's code.
+# The other functions of the engine that call hooks: the frame that they call is a strategy's code.
 _CALLERS = frozenset({("ibdesk.engine.strategy_calls", "call"), ("ibdesk.engine.engine", "_begin")})
 
 
 class StrategyCalls:
-    """Calls hooks and looks at states. With `strict` what they raise comes through; otherwise it ends their run.
+    """Calls hooks and compares states. With `strict` errors propagate; otherwise they end the run.
 
-    What a signal raises (Ctrl-C) comes through in any case.
+    Exceptions of a signal (Ctrl-C) always propagate.
     """
 
     def __init__(self, engine: Engine, outbox: Outbox, *, strict: bool) -> None:
         self._engine, self._outbox, self._strict = engine, outbox, strict
-        # What the hooks of runs have raised inside other hooks of theirs that are not done yet.
+        # Errors of hooks inside other hooks of the same run that are not done yet.
         # None stands for the run that is being called.
         self.faults: list[tuple[Run | None, BaseException]] = []
-        # interrupted: the runs that were interrupted in this event. expected: those that a replay interrupts, by run.
+        # The runs that were interrupted in this event, and those that a replay interrupts, by run.
         self.interrupted: list[RunInterrupted] = []
         self.expected: dict[str, RunInterrupted] = {}
-        # How many calls there were that no other call of the same run had led to.
+        # The number of outermost calls so far.
         self._made = 0
         # The runs whose strategies use their state.
         self.with_state: list[Run] = []
@@ -77,7 +77,7 @@ class StrategyCalls:
             hook(*arguments)
         except BaseException as error:
             if run.orders.inside:
-                # The outer hook ends the run, even if its code goes on over this.
+                # The outer hook ends the run, even if its code catches this.
                 run.is_faulty = True
                 self.faults.append((run, error))
                 raise
@@ -86,10 +86,10 @@ class StrategyCalls:
             self.end_faulty(run, number)
 
     def fail(self, run: Run, error: BaseException, number: int = _MARKET) -> None:
-        """End a run whose code raised `error` in the call of this number; one that has ended is left as it is.
+        """End a run whose code raised `error` in the call of this number, unless it has already ended.
 
         Raises:
-            CallInterrupted: If the call was interrupted amid code of the engine, whose books may be half changed.
+            CallInterrupted: If the call was interrupted inside engine code, whose books may be half changed.
         """
         # The first of several is the cause of the others.
         error = next((first for faulty, first in self.faults if faulty is run or faulty is None), error)
@@ -109,24 +109,24 @@ class StrategyCalls:
         self._outbox.alert(run.id, f"stopped, because its code failed: {note}", Severity.ERROR)
 
     def end_faulty(self, called: Run, number: int = _MARKET) -> None:
-        """End the runs whose hooks raised inside hooks that went on over it; `called` is the one just called."""
+        """End the runs whose hooks raised inside hooks that caught the error; `called` is the run just called."""
         faults, self.faults = self.faults, []
         for run, error in faults:
             self.fail(run or called, error, number)
 
     def note_interruption(self, error: CallInterrupted) -> None:
-        """Take note that the run being called was interrupted, so that it ends even if its code goes on over it."""
+        """Note that the run being called was interrupted, so that it ends even if its code catches that."""
         self.faults.append((None, error))
 
     def _note_interrupted(self, run: Run, number: int, note: str) -> None:
-        """Take note of an interruption for the record, with the halts that the call may have led to: they stay."""
+        """Record an interruption, with the halts that the call may have caused: they stay."""
         halts = [action.halt for action in self._outbox.actions if isinstance(action, TradingHalted)]
         self.interrupted.append(RunInterrupted(run.id, number, note, self._outbox.now_ns, halts))
-        # A replay does not make the call, so it counts none of its orders.
+        # A replay does not make the call, so it does not count its orders.
         self._engine.orders.repetition.forget(run_scope(run.id))
 
     def expect(self, interruption: RunInterrupted) -> None:
-        """Interrupt a run in the next event, as on the record."""
+        """Interrupt a run in the next event, as recorded."""
         self.expected[interruption.run_id] = interruption
 
     def expecting(self, lanes: Iterable[Lane]) -> list[ExpectingLane]:
@@ -134,7 +134,7 @@ class StrategyCalls:
         return [ExpectingLane(self, lane) for lane in lanes]
 
     def _interrupt(self, run: Run, number: int) -> None:
-        """Raise what was raised in the call of this number, if it was interrupted."""
+        """Raise the recorded interruption of the call with this number, if any."""
         expected = self.expected.get(run.id)
         if expected is not None and expected.call == number:
             del self.expected[run.id]
@@ -143,16 +143,16 @@ class StrategyCalls:
             raise CallInterrupted(expected.note)
 
     def watch_state(self, run: Run) -> None:
-        """Compare the state of a run's strategy after each event, and have it kept when it has changed."""
+        """Compare the state of a run's strategy after each event, and store it if it has changed."""
         if not run.is_state_watched:
             run.is_state_watched = True
             self.with_state.append(run)
 
     def keep_states(self) -> None:
-        """Put on the record what this event has changed in the states of strategies, after all other actions."""
+        """Record the changes of strategies' states in this event, after all other actions."""
         for run in list(self.with_state):
             if run.state is RunState.FAILED:
-                # Its last good state stands.
+                # Its last good state remains.
                 self._watch_no_more(run)
                 continue
             try:
@@ -161,7 +161,7 @@ class StrategyCalls:
                 changes = run.keep_state()
                 if changes:
                     self._outbox.add(StateChanged(run.id, changes))
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this run only
+            except BaseException as error:  # noqa: BLE001 - any error ends only this run
                 self.fail(run, error, _STATE)
             if self.faults:
                 self.end_faulty(run, _STATE)
@@ -174,32 +174,32 @@ class StrategyCalls:
 
 
 class ExpectingLane:
-    """A lane in a replay that is interrupted where the record says so."""
+    """A lane in a replay, with the recorded interruptions."""
 
     def __init__(self, calls: StrategyCalls, lane: Lane) -> None:
         self.run = lane.run
         self._calls, self._lane = calls, lane
 
     def on_bar(self, bar: Bar) -> None:
-        """Take a bar, or raise what interrupted it."""
+        """Handle a bar, or raise its interruption."""
         self._calls._interrupt(self.run, _MARKET)
         self._lane.on_bar(bar)
 
     def on_quote(self, quote: Quote) -> None:
-        """Take a quote, or raise what interrupted it."""
+        """Handle a quote, or raise its interruption."""
         self._calls._interrupt(self.run, _MARKET)
         self._lane.on_quote(quote)
 
     def on_tick(self, tick: Tick) -> None:
-        """Take a trade print, or raise what interrupted it."""
+        """Handle a trade print, or raise its interruption."""
         self._calls._interrupt(self.run, _MARKET)
         self._lane.on_tick(tick)
 
 
 def may_be_interrupted(frames: Iterable[FrameType]) -> bool:
-    """Return whether an exception that comes from outside, amid this code, harms nothing but the run that is called.
+    """Return whether an asynchronous exception in this code affects only the run that is called.
 
-    The innermost frame comes first. Libraries, and modules of ours beside the engine, work for whoever has called them.
+    The innermost frame comes first. Libraries, and our modules outside the engine, work for their caller.
     """
     is_inside = False
     for frame in frames:
@@ -214,7 +214,7 @@ def may_be_interrupted(frames: Iterable[FrameType]) -> bool:
 
 def _is_amid_engine(error: CallInterrupted) -> bool:
     """Return whether another thread has interrupted code that works for all runs."""
-    # In a replay the engine itself raises it, and then it is of this very class.
+    # In a replay the engine itself raises it, and then it has exactly this class.
     if type(error) is CallInterrupted:
         return False
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
@@ -222,7 +222,7 @@ def _is_amid_engine(error: CallInterrupted) -> bool:
 
 
 def _take_back(engine: Engine, outbox: Outbox, run: Run) -> None:
-    """Undo what a run has done in the event being handled: none of it leaves, and the books are as before it."""
+    """Undo the actions of a run in the current event: none of them leaves, and the books are as before."""
     own = [action for action in outbox.actions if _is_of(action, run.id)]
     made = dict.fromkeys(order_id for action in own if (order_id := _made_by(action, engine.blotter)))
     engine.orders.aims.take_back(run, made)
@@ -232,7 +232,7 @@ def _take_back(engine: Engine, outbox: Outbox, run: Run) -> None:
     outbox.actions = [
         action
         for action in outbox.actions
-        # A halt may have dropped what waited for its turn.
+        # A halt may have dropped waiting orders.
         if id(action) not in taken and not (isinstance(action, OrderDropped) and action.order_id in made)
     ]
     for action in own:
@@ -255,7 +255,7 @@ def _take_back(engine: Engine, outbox: Outbox, run: Run) -> None:
 
 
 def _is_of(action: Action, run_id: str) -> bool:
-    """Return whether the code of a run has caused an action of this event."""
+    """Return whether an action of this event was caused by the code of a run."""
     match action:
         case PlaceOrder() | OrderQueued():
             return action.order.owner == run_id
@@ -269,15 +269,15 @@ def _is_of(action: Action, run_id: str) -> bool:
 
 
 def _made_by(action: Action, blotter: Blotter) -> str:
-    """Return the id of the order that an action of this event was the first of, an empty string when there is none."""
+    """Return the id of the order whose first action this is, or an empty string."""
     match action:
         case PlaceOrder():
             return action.order.id
         case OrderQueued():
-            # It comes again when an order that waits already is changed.
+            # It is repeated when a waiting order is changed.
             return action.order.id if action.order.created_ns == action.order.updated_ns else ""
         case OrderDenied():
-            # An order whose new terms were denied lives on.
+            # An order whose new terms were denied stays open.
             order = blotter.orders.get(action.order_id)
             return action.order_id if order is None or order.status is OrderStatus.DENIED else ""
     return ""

@@ -1,4 +1,4 @@
-"""The terms of an order as its instrument takes them: prices on the grid, sizes on the increment."""
+"""The terms of an order that its instrument allows: prices on the grid, sizes on the increment."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from ibdesk.model.price_grid import on_grid, rounded, step_at
 if TYPE_CHECKING:
     from ibdesk.engine.market import Market
 
-# Beyond so many steps floats lie farther apart than the prices of the grid.
+# Beyond this number of steps, floats lie farther apart than the prices of the grid.
 _MOST_STEPS = 2**52
 
 
 def fitted(order: Order, instrument: AnyInstrument) -> Order:
     """Return the order with its prices on the instrument's grid, the one place where they are rounded.
 
-    A limit is rounded away from harm: down for a buy, up for a sale, so that nothing is bought above or sold below the
-    limit that was asked for. A stop is rounded the other way, up for a buy and down for a sale: the market trades on
-    the grid, so the stop is triggered by exactly the prices by which the one asked for would have been.
+    A limit is rounded to the safe side: down for a buy, up for a sale, so that nothing is bought above or sold below
+    the requested limit. A stop is rounded the other way, up for a buy and down for a sale: the market trades on the
+    grid, so the stop is triggered by exactly the prices that would have triggered the requested one.
 
     Raises:
-        OrderDeniedError: If the size is off the size increment, or a price is below the lowest there is or beyond the
-            prices whose steps can be told apart; none is changed without asking.
+        OrderDeniedError: If the size is off the size increment, or a price is below the lowest price or so high that
+            floats cannot represent its steps; such terms are never changed silently.
     """
     if not instrument.fits_size(order.quantity):
         raise OrderDeniedError(order.id, "size_increment", instrument.size_increment, order.quantity)
@@ -47,9 +47,9 @@ def fitted(order: Order, instrument: AnyInstrument) -> Order:
 def collared(order: Order, market: Market, fraction: float) -> Order:
     """Return a market order as a limit order that reaches at most `fraction` through the market, on the grid.
 
-    It is IOC: what does not fill within the collar is cancelled by the venue and rests nowhere. Only a market order
-    that is good till cancelled stays so. The reach is measured from the other side of the quote, where there is one,
-    else from the last price; without any price the order stays as it is.
+    It is IOC: the venue cancels the quantity that does not fill within the collar. Only a market order that is good
+    till cancelled stays so. The reach is measured from the other side of the quote, or else from the last price;
+    without any price the order is unchanged.
     """
     quote, buys = market.quote, order.side is Side.BUY
     side = math.nan if quote is None else quote.ask if buys else quote.bid
@@ -77,7 +77,7 @@ def _price(order: Order, instrument: AnyInstrument, asked: float, rounding: Roun
         if not abs(asked) <= highest:
             raise OrderDeniedError(order.id, "highest_price", highest, asked)
         price = rounded(asked, increments, rounding)
-    # The lowest price, where there is one, is the first step.
+    # The lowest price, if there is one, is the first step.
     if price < increments[0][1] or asked <= 0:
         lowest = instrument.lowest_price
         if price < lowest or asked <= 0 < lowest:
@@ -92,4 +92,4 @@ def refuse_index(order: Order, instrument: AnyInstrument) -> None:
         OrderError: If it is one.
     """
     if isinstance(instrument, Index):
-        raise OrderError(f"order {order.id}: {order.instrument} is an index, which takes no orders")
+        raise OrderError(f"order {order.id}: {order.instrument} is an index, which cannot be ordered")

@@ -1,4 +1,4 @@
-"""When the venue, or our clock, is not to be relied on: orders that open a position are denied then."""
+"""The venue's day: opening orders are denied while the venue or our clock is unreliable."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _NEVER_NS = 2**63
 
 
 class VenueDay:
-    """The window of the venue that runs or comes next, and the drift of our clock.
+    """The current or next window of the venue, and the drift of our clock.
 
-    `barred_ns` is the instant from which on `check` may deny: before it an order costs one comparison.
+    `barred_ns` is the time from which `check` may deny: before it an order costs one comparison.
     """
 
     __slots__ = ("_clock", "_outbox", "barred_ns", "window")
@@ -25,12 +25,12 @@ class VenueDay:
         self.barred_ns = _NEVER_NS
 
     def take_window(self, window: VenueWindow) -> None:
-        """Take the window that runs or comes next, in place of the one before."""
+        """Replace the current or next window."""
         self.window = window
         self._reckon()
 
     def take_clock(self, checked: ClockChecked) -> None:
-        """Take how far our clock is from the venue's, and tell a person when that goes beyond its limit or returns."""
+        """Set the drift of our clock, and alert when it exceeds its limit or returns."""
         was_beyond = self._clock is not None
         self._clock = checked if checked.is_beyond else None
         self._reckon()
@@ -48,7 +48,7 @@ class VenueDay:
             self._outbox.alert("clock", text, Severity.WARNING)
 
     def check(self, order: Order, now_ns: int) -> None:
-        """Deny an order that opens a position where that is not to be done now.
+        """Deny an opening order in a window of the venue or while the clock drifts.
 
         Raises:
             OrderDeniedError: With the window and its end, or with the drift.
