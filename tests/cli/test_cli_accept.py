@@ -34,7 +34,7 @@ def test_what_somebody_sold_is_accepted_from_a_terminal(
                 first = cli("accept", "AAPL", "--desk", str(address))
                 second = cli("accept", "AAPL", "--desk", str(address))
 
-                assert (first.code, "AAPL is booked to those who held it" in first.out) == (0, True)
+                assert (first.code, "AAPL is booked to the runs that held it" in first.out) == (0, True)
                 assert desk.risk().uncovered == {}
                 assert (second.code, "AAPL has no position" in second.err) == (1, True)
             finally:

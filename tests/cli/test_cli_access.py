@@ -52,7 +52,7 @@ def test_a_user_is_added_listed_changed_and_removed(cli: Cli, add: Any, director
     assert all(answer.code == 0 for answer in (first, promoted, kept_out, second, gone))
     assert "viewer" in first.out
     assert "trader" in second.out
-    assert "kept out" in second.out
+    assert "disabled" in second.out
     assert Users(Directory(directory_file)).all() == []
     lines = [
         json.loads(line) for file in directory_file.parent.glob("audit/*") for line in file.read_text().splitlines()
@@ -127,7 +127,7 @@ def test_a_key_is_printed_once_or_written_to_a_file_of_its_owner(
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert file.read_text().strip() not in written.out + listed.out
     assert printed.out.split()[-1] not in listed.out
-    assert cli("keys", "create", "again", "--file", file).err == f"ibdesk: {file} exists already: take another file\n"
+    assert cli("keys", "create", "again", "--file", file).err == f"ibdesk: {file} already exists: choose another file\n"
 
 
 def test_a_typed_password_is_asked_for_twice_and_not_shown(tmp_path: Path, directory_file: Path) -> None:

@@ -154,7 +154,7 @@ def test_ctrl_c_while_it_starts_ends_it_cleanly_too(home: Any) -> None:
     told = program.end()
 
     assert told.code == 130
-    assert told.err == "ibdesk: stopped before it was up\n"
+    assert told.err == "ibdesk: stopped before start-up was complete\n"
     assert program.left_behind() == []
     assert list((home.path / "tmp").iterdir()) == []
 
@@ -167,7 +167,7 @@ def test_a_strategy_that_fails_on_the_paper_account_is_no_success(home: Any) -> 
     told = home.start("demo", "--strategy", path, "--symbols", "IBM", "--for", 2, "--port", 0, "--no-dashboard").end()
 
     assert told.code == 1
-    assert "No order was made" in told.out
+    assert "There were no orders" in told.out
     assert "failed: KeyError: 'x'" in told.err
     assert "Traceback" not in told.err
 

@@ -208,4 +208,4 @@ def test_a_fault_of_our_own_keeps_its_traceback(capsys: pytest.CaptureFixture[st
     told = capsys.readouterr().err
     assert code == 1
     assert "Traceback" in told
-    assert "a fault of ibdesk" in told.splitlines()[-1]
+    assert "a bug in ibdesk" in told.splitlines()[-1]

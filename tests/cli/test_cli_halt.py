@@ -23,7 +23,7 @@ def test_a_run_lifts_the_halt_that_it_names_and_once(cli: Callable[..., Any], tm
     assert cli("run", EMA_CROSS, "--on", "AAPL", "--for", 1).code == 0
     other = cli("run", EMA_CROSS, "--on", "AAPL", "--for", 1, "--resume", "20200101-000000-1")
     assert other.code == 0
-    assert "lifts nothing: there is no halt '20200101-000000-1'" in other.out
+    assert "no halt lifted: there is no halt '20200101-000000-1'" in other.out
     with Desk.open("embedded", state_folder=folder) as desk:
         assert desk.health().halted == "the guardian said so"
 

@@ -70,7 +70,7 @@ def test_where_no_desk_runs_the_accounts_file_is_written(cli: Callable[..., Any]
     file = AccountHalts("paper", "DU7654321")
     [halt] = file.read().halts
     assert (halt.reason, halt.by, halt.scope, halt.state.value) == ("prices look wrong", "local", "run:ema-1", "halted")
-    assert "none answers; these are the halts of account DU7654321" in made.out
+    assert "none answers; these are the stored halts of account DU7654321" in made.out
     assert halt.id in cli("halts", *ACCOUNT).out
 
     lifted = cli("resume", halt.id, "they were right", *ACCOUNT)

@@ -118,4 +118,4 @@ def test_the_life_of_a_key_is_written_in_one_form(cli: Any, span: str) -> None:
     told = cli("keys", "create", f"key-{span.lower()}", "--expires", span)
 
     assert told.code == 0
-    assert "good until" in told.out
+    assert "valid until" in told.out

@@ -15,13 +15,13 @@ pytestmark = pytest.mark.timeout(300)
 
 def test_a_drill_proves_that_a_hung_engine_is_stopped_and_is_recorded(cli: Callable[..., Any], tmp_path: Path) -> None:
     folder = tmp_path / "state" / "ibdesk"
-    assert "no drill is on record" in cli("stop", "--drills").out
+    assert "no drill is recorded" in cli("stop", "--drills").out
 
     drilled = cli("stop", "--drill")
 
     assert drilled.code == 0, drilled.err
     assert "{'AAPL': 5.0}, and the engine hangs" in drilled.out
-    proved = re.search(r"flat ([\d.]+) s after the command, and the books equal the account", drilled.out)
+    proved = re.search(r"flat ([\d.]+) s after the command; the books equal the account", drilled.out)
     assert proved is not None
     (line,) = (folder / "drills.jsonl").read_text().splitlines()
     kept = json.loads(line)
@@ -39,8 +39,8 @@ def test_a_drill_proves_that_a_hung_engine_is_stopped_and_is_recorded(cli: Calla
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--drill", "--mode", "paper"), "name the share that the drill buys one of: --symbol AAPL"),
-        (("--drill", "--mode", "live", "--account", "U1234567"), "there is none on live money"),
+        (("--drill", "--mode", "paper"), "name the stock of which the drill buys one share, such as --symbol AAPL"),
+        (("--drill", "--mode", "live", "--account", "U1234567"), "is not available for live money"),
         (("--mode", "live"), "account"),
         (("--wait", "0"), "--wait"),
     ],

@@ -111,7 +111,7 @@ def test_a_strategy_that_raises_ends_its_program_with_its_error(home: Any) -> No
     told = home.start("run", path, "--on", "AAPL", "--speed", 50).end()
 
     assert told.code == 1
-    assert "has failed and trades no more: KeyError: 'x'" in told.err
+    assert "has failed and no longer trades: KeyError: 'x'" in told.err
     assert "Traceback" not in told.err
 
 
@@ -129,7 +129,7 @@ def test_ctrl_c_while_a_tws_does_not_answer_ends_at_once(home: Any) -> None:
         connection.close()
 
     assert told.code == 130
-    assert told.err == "ibdesk: stopped before it was up\n"
+    assert told.err == "ibdesk: stopped before start-up was complete\n"
     # The wait for TWS would have gone on for ten seconds.
     assert took < 5
 
@@ -147,7 +147,7 @@ def test_the_gateway_ends_at_ctrl_c_with_its_clients_cut_off(home: Any) -> None:
             rest = b""
 
     assert (told.code, told.err, rest) == (0, "", b"")
-    assert "closed; it had 0 orders" in told.out
+    assert "closed after 0 orders" in told.out
 
 
 def test_a_run_left_by_a_killed_program_is_taken_over_by_one_flag(home: Any, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_up_starts_an_engine_anew_that_was_stopped(make_stack: MakeStack) -> Non
     os.kill(first, signal.SIGSTOP)
 
     eventually(lambda: "The engine is back" in up.said, "the engine is back")
-    assert "The engine has given no sign of life for 3 s: it hangs, and is ended." in up.said
+    assert "The engine has sent no heartbeat for 3 s: it hangs and is being restarted." in up.said
     assert "The engine was killed (SIG" in up.said
     assert engine_of(up) not in (None, first)
     eventually(lambda: readiness(stack).is_success, "the engine answers")
@@ -62,7 +62,7 @@ def test_up_ends_an_engine_whose_strategy_lets_no_thread_run_and_its_log_says_wh
 
     eventually(lambda: "The engine was killed (SIGABRT)" in up.said, "the engine was ended")
 
-    assert "The engine has given no sign of life for 3 s: it hangs, and is ended." in up.said
+    assert "The engine has sent no heartbeat for 3 s: it hangs and is being restarted." in up.said
 
     def written() -> str:
         return "\n".join(path.read_text() for path in (stack.state / "logs").glob("*.log"))

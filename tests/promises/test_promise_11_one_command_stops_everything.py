@@ -355,5 +355,5 @@ def test_a_drill_on_paper_buys_one_share_and_is_refused_while_anything_is_held(m
         desk.place("AAPL", "buy", 3)
         eventually(lambda: account.held == 3, "three shares")
         refused = account.stop("--drill", "--symbol", "AAPL", "--mode", "paper", code=1)
-    assert "holds 3 AAPL and works 0 orders, which a drill would close" in refused
+    assert "holds 3 AAPL and has 0 open orders, which a drill would close" in refused
     assert account.held == 3

@@ -1,4 +1,4 @@
-"""The command line: what a person types, and what is said when it cannot be done."""
+"""The command line: runs a command and reports errors in one sentence."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from ibdesk.errors import (
 )
 
 FAILED = 1
-"""It was asked for in the right way and went wrong."""
+"""The command was valid and failed."""
 WRONG = 2
-"""What was typed, or a file that it names, cannot be used."""
+"""The command, or a file that it names, cannot be used."""
 INTERRUPTED = 130
-"""Ctrl-C came before it was up; what shells report of programs that Ctrl-C ended."""
+"""Ctrl-C came before start-up was complete; shells report this code for programs that Ctrl-C ended."""
 
 _WRONG = (AddressInUseError, ConfigError, DataError, InstrumentError, JournalError, StrategyError)
-# These are the kinds above by descent, and yet what they tell came out of running.
+# Subclasses of the errors above that are raised while a command runs.
 _FAILED = (DecisionError, LookAheadError, ReplayMismatchError)
 
-# Which extra of the package brings a library that only some commands need.
+# The extra of the package that installs a library which only some commands need.
 _EXTRAS = {
     "argon2": "server",
     "bokeh": "research",
@@ -52,10 +52,11 @@ _EXTRAS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do what the arguments (by default the program's own) say, and return the exit code.
+    """Run the command that the arguments (by default `sys.argv`) name, and return the exit code.
 
-    0 when it is done, also when Ctrl-C ended what runs until then; else `FAILED`, `WRONG` or `INTERRUPTED`, and one
-    sentence on standard error. Only a fault of ibdesk itself, and ``--debug``, show a traceback.
+    The code is 0 on success, also when Ctrl-C ended a command that runs until Ctrl-C. Otherwise it is `FAILED`,
+    `WRONG` or `INTERRUPTED`, with one sentence on standard error. Only a bug in ibdesk and ``--debug`` show a
+    traceback.
     """
     common = Common()
     try:
@@ -64,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
 
             return run(sys.argv[1:] if arguments is None else arguments, common)
     except KeyboardInterrupt:
-        return _told("stopped before it was up", INTERRUPTED)
+        return _told("stopped before start-up was complete", INTERRUPTED)
     except IbdeskError as error:
         return _told(str(error), exit_code(type(error)), shows_trace=common.debug)
     except ModuleNotFoundError as error:
@@ -72,14 +73,14 @@ def main(arguments: list[str] | None = None) -> int:
         extra = _EXTRAS.get(package)
         if extra is None:
             return _told_of_a_fault()
-        sentence = f"this needs the package {package}, which is not installed: pip install 'ibdesk[{extra}]'"
+        sentence = f"this command needs the package {package}, which is not installed: pip install 'ibdesk[{extra}]'"
         return _told(sentence, WRONG, shows_trace=common.debug)
-    except Exception:  # noqa: BLE001 - the last stop: whatever it is, it is shown in full
+    except Exception:  # noqa: BLE001 - the outermost handler shows any error in full
         return _told_of_a_fault()
 
 
 def exit_code(error: type[IbdeskError]) -> int:
-    """Return `WRONG` for what a person must ask differently, `FAILED` for what went wrong on the way."""
+    """Return `WRONG` for an error in the command or its files, `FAILED` for an error while it ran."""
     return WRONG if issubclass(error, _WRONG) and not issubclass(error, _FAILED) else FAILED
 
 
@@ -91,4 +92,4 @@ def _told(sentence: str, code: int, *, shows_trace: bool = False) -> int:
 
 
 def _told_of_a_fault() -> int:
-    return _told("this is a fault of ibdesk: please report it with the lines above", FAILED, shows_trace=True)
+    return _told("this is a bug in ibdesk: please report it with the lines above", FAILED, shows_trace=True)

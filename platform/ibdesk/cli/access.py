@@ -1,4 +1,4 @@
-"""The directory of users and keys, as the commands about it open it."""
+"""Access to the server's users and keys for the commands that manage them."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ def load_settings(config: Path | None) -> Settings:
     """Return the settings of this machine's desk and server.
 
     Raises:
-        ConfigError: If one is wrong.
+        ConfigError: If a setting is invalid.
     """
     return Settings.load(config=config)
 
 
 def open_directory(settings: Settings) -> Directory:
-    """Return the directory of the server with these settings; running servers see what is changed in it.
+    """Return the server's directory of users and keys. Running servers see changes to it.
 
     Raises:
-        ConfigError: If it cannot be opened or made, or others may read it.
+        ConfigError: If it cannot be opened or created, or other users can read it.
     """
     return Directory(settings.server.directory_file)
 
 
 def asked_password(file: Path | None) -> str:
-    """Return a new password: the first line of a file, else what is typed twice and not shown.
+    """Return a new password: the first line of a file, else a password typed twice without echo.
 
     Raises:
-        ConfigError: If the file cannot be read, or what is typed the second time is something else.
+        ConfigError: If the file cannot be read, or the two typed passwords differ.
     """
     if file is not None:
         try:
@@ -50,7 +50,7 @@ def asked_password(file: Path | None) -> str:
 
 
 def operator() -> str:
-    """Return who is at the command line, as the record of changes has it."""
+    """Return the user of this command line as named in the audit log."""
     try:
         return f"cli:{getpass.getuser()}"
     except (OSError, KeyError):

@@ -1,4 +1,4 @@
-"""The commands that say who may use the server, with their options and their help."""
+"""The commands that manage users, logins and API keys, with their options and help."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ibdesk.cli.loading import loading
 
 PANEL = "Access"
 
-users = group(PANEL, "users", "Say who may log in to the server, and as what.")
-keys = group(PANEL, "keys", "Make and revoke the keys that programs come with.")
+users = group(PANEL, "users", "Manage the users who can log in to the server.")
+keys = group(PANEL, "keys", "Manage the API keys of programs.")
 
 
 class Role(enum.StrEnum):
-    """What somebody may do; the values are those of `ibdesk_server.security.principal.Role`."""
+    """The rights of a user or key; the values are those of `ibdesk_server.security.principal.Role`."""
 
     VIEWER = "viewer"
     TRADER = "trader"
@@ -28,7 +28,7 @@ class Role(enum.StrEnum):
 _User = Annotated[str, typer.Argument(metavar="NAME", help="The user's name")]
 _PasswordFile = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Read the password from the first line of a file", show_default="asked for"),
+    typer.Option(metavar="FILE", help="Read the password from the first line of a file", show_default="prompt"),
 ]
 
 
@@ -42,10 +42,12 @@ _PasswordFile = Annotated[
 def add_user(
     context: typer.Context,
     name: _User,
-    role: Annotated[Role, typer.Option(help="A viewer looks, a trader also orders, an admin also decides who gets in")],
+    role: Annotated[
+        Role, typer.Option(help="A viewer reads, a trader also places orders, an admin also manages users and keys")
+    ],
     password_file: _PasswordFile = None,
 ) -> None:
-    """Add a user who can log in from now on. The password is asked for twice and not shown."""
+    """Add a user. The password is prompted for twice and not shown."""
     with loading():
         from ibdesk.cli.users import add
 
@@ -57,10 +59,10 @@ def login(
     context: typer.Context,
     at: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Address of the server", show_default="that of server.host and server.port"),
+        typer.Option(metavar="URL", help="Address of the server", show_default="from server.host and server.port"),
     ] = None,
 ) -> None:
-    """Print an address that logs a browser in, once, as the holder of this machine's key."""
+    """Print a one-time address that logs a browser in with this machine's API key."""
     with loading():
         from ibdesk.cli.login import print_login
     print_login(context.obj.config, url=at)
@@ -68,7 +70,7 @@ def login(
 
 @command(PANEL, "ibdesk users list", of=users, name="list")
 def list_users(context: typer.Context) -> None:
-    """Print the users and what they may do."""
+    """List the users and their roles."""
     with loading():
         from ibdesk.cli.users import show
 
@@ -77,7 +79,7 @@ def list_users(context: typer.Context) -> None:
 
 @command(PANEL, "ibdesk users passwd vera", of=users)
 def passwd(context: typer.Context, name: _User, password_file: _PasswordFile = None) -> None:
-    """Give a user another password; their logins end."""
+    """Change a user's password. Their logins end."""
     with loading():
         from ibdesk.cli.users import set_password
 
@@ -85,10 +87,8 @@ def passwd(context: typer.Context, name: _User, password_file: _PasswordFile = N
 
 
 @command(PANEL, "ibdesk users role vera trader", of=users, name="role")
-def set_role(
-    context: typer.Context, name: _User, role: Annotated[Role, typer.Argument(help="What they may do from now on")]
-) -> None:
-    """Give a user another role; their logins end."""
+def set_role(context: typer.Context, name: _User, role: Annotated[Role, typer.Argument(help="The new role")]) -> None:
+    """Change a user's role. Their logins end."""
     with loading():
         from ibdesk.cli.users import set_role
 
@@ -97,7 +97,7 @@ def set_role(
 
 @command(PANEL, "ibdesk users disable vera", of=users)
 def disable(context: typer.Context, name: _User) -> None:
-    """Keep a user out; their logins end."""
+    """Disable a user. Their logins end."""
     with loading():
         from ibdesk.cli.users import set_disabled
 
@@ -106,7 +106,7 @@ def disable(context: typer.Context, name: _User) -> None:
 
 @command(PANEL, "ibdesk users enable vera", of=users)
 def enable(context: typer.Context, name: _User) -> None:
-    """Let a user who was kept out in again."""
+    """Enable a disabled user."""
     with loading():
         from ibdesk.cli.users import set_disabled
 
@@ -115,7 +115,7 @@ def enable(context: typer.Context, name: _User) -> None:
 
 @command(PANEL, "ibdesk users revoke vera", of=users, name="revoke")
 def revoke_user(context: typer.Context, name: _User) -> None:
-    """End all logins of a user, who may log in again."""
+    """End all logins of a user. The user can log in again."""
     with loading():
         from ibdesk.cli.users import revoke
 
@@ -124,7 +124,7 @@ def revoke_user(context: typer.Context, name: _User) -> None:
 
 @command(PANEL, "ibdesk users remove vera", of=users)
 def remove(context: typer.Context, name: _User) -> None:
-    """Remove a user; their logins end."""
+    """Remove a user. Their logins end."""
     with loading():
         from ibdesk.cli.users import remove
 
@@ -140,20 +140,20 @@ def remove(context: typer.Context, name: _User) -> None:
 def create(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="A label for the key, shown in the audit log.")],
-    role: Annotated[Role, typer.Option(help="What its holder may do")] = Role.VIEWER,
+    role: Annotated[Role, typer.Option(help="The role of the key")] = Role.VIEWER,
     scope: Annotated[
         list[str],
-        typer.Option(metavar="AREA", help="Narrow it to an area such as feed or orders:read; may be given repeatedly"),
+        typer.Option(metavar="AREA", help="Limit the key to an area, such as feed or orders:read; can be repeated"),
     ] = [],  # noqa: B006 - typer takes a copy
-    expires: Annotated[
-        str, typer.Option(metavar="TIME", help="How long it is good for: 90d, 12h, or ISO 8601, such as P90D")
-    ] = "90d",
+    expires: Annotated[str, typer.Option(metavar="TIME", help="Lifetime: 90d, 12h, or ISO 8601 such as P90D")] = "90d",
     file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write it to a new file that only you can read", show_default="printed"),
+        typer.Option(
+            metavar="FILE", help="Write the key to a new file that only you can read", show_default="print it"
+        ),
     ] = None,
 ) -> None:
-    """Make a key for a program. It is shown this once; afterwards only its hash is known."""
+    """Create an API key for a program. It is shown once; only its hash is stored."""
     with loading():
         from ibdesk.cli.keys import create
 
@@ -163,7 +163,7 @@ def create(
 
 @command(PANEL, "ibdesk keys list", of=keys, name="list")
 def list_keys(context: typer.Context) -> None:
-    """Print all keys that were ever made, without the keys themselves."""
+    """List all keys ever created, without their secrets."""
     with loading():
         from ibdesk.cli.keys import show
 
@@ -172,7 +172,7 @@ def list_keys(context: typer.Context) -> None:
 
 @command(PANEL, "ibdesk keys revoke grafana", of=keys, name="revoke")
 def revoke_key(
-    context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME", help="Its name or its prefix")]
+    context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME", help="Name or prefix of the key")]
 ) -> None:
     """Revoke a key permanently."""
     with loading():

@@ -1,4 +1,4 @@
-"""The command line as a whole: how a command is registered, and how what was typed is carried out."""
+"""The Typer application: registers commands and runs the one that was typed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ibdesk.errors import ConfigError
 _Function = TypeVar("_Function", bound=Callable[..., None])
 
 _INTERRUPTED = 130
-# Where commands stand, in the order of the page of help.
+# The modules of the commands, in the order of the help page.
 _MODULES = (
     "commands",
     "data_commands",
@@ -44,26 +44,26 @@ app = typer.Typer(
 
 
 def root() -> Any:
-    """Return the command `ibdesk` with all that stand below it."""
+    """Return the command `ibdesk` with all its subcommands."""
     for commands in _MODULES:
         importlib.import_module(f"ibdesk.cli.{commands}")
     return typer.main.get_command(app)
 
 
 def run(arguments: Sequence[str], common: Common) -> int:
-    """Do what the arguments say and return the exit code.
+    """Run the command and return the exit code.
 
     Raises:
-        ConfigError: If there is no such command or option, or a value is not of its type.
+        ConfigError: If the command or an option is unknown, or a value has the wrong type.
     """
     try:
         code = root().main(list(arguments) or ["--help"], prog_name="ibdesk", standalone_mode=False, obj=common)
     except typer.TyperException as error:
         if not error.format_message():
-            # A command that only holds others was typed alone, and its page of help has been shown.
+            # A command group was typed alone, and its help page has been shown.
             return 0
         raise ConfigError(_usage(error)) from None
-    # This is how typer reports Ctrl-C.
+    # Typer reports Ctrl-C with this code.
     if code == _INTERRUPTED:
         raise KeyboardInterrupt
     return 0
@@ -87,9 +87,7 @@ def _common(
     context: typer.Context,
     config: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="Settings file", show_default="$IBDESK_CONFIG, or ibdesk.toml if it is there"
-        ),
+        typer.Option(metavar="FILE", help="Settings file", show_default="$IBDESK_CONFIG, or ibdesk.toml if it exists"),
     ] = None,
     *,
     version: Annotated[
@@ -102,7 +100,7 @@ def _common(
 
 
 def group(panel: str, name: str, about: str) -> typer.Typer:
-    """Return a new command that only holds others, such as `ibdesk config`; `command` takes it as `of`."""
+    """Add and return a command group such as `ibdesk config`; `command` takes it as `of`."""
     made = typer.Typer(rich_markup_mode="rich", add_completion=False, no_args_is_help=True)
     app.add_typer(made, name=name, help=about, rich_help_panel=panel)
     return made
@@ -111,7 +109,7 @@ def group(panel: str, name: str, about: str) -> typer.Typer:
 def command(
     panel: str, *examples: str, name: str | None = None, of: typer.Typer = app
 ) -> Callable[[_Function], _Function]:
-    """Register a function as a command: its docstring is the help page, and the examples are its end."""
+    """Register a function as a command. Its docstring is the help page; the examples follow at the end."""
 
     def register(function: _Function) -> _Function:
         paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")

@@ -1,4 +1,4 @@
-"""`ibdesk audit`: proves the record of who changed what, and shows its newest lines."""
+"""`ibdesk audit`: verifies the audit log and shows its newest lines."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ibdesk.store.audit_proof import newest, verify
 
 
 def verify_record(path: Path | None, *, config: Path | None, head: str) -> None:
-    """Read a whole record, or one of its files, and print what was found.
+    """Verify an audit log, or one of its files, and print the result.
 
     Raises:
-        AuditError: If there is none, it was changed somewhere, or does not contain the line with the hash `head`.
+        AuditError: If there is none, a line was changed, or no line has the hash `head`.
     """
     chosen = path or _folder(config)
     size = sum(file.stat().st_size for file in (files_of(chosen) if chosen.is_dir() else [chosen]) if file.exists())
@@ -31,12 +31,12 @@ def verify_record(path: Path | None, *, config: Path | None, head: str) -> None:
         raise AuditError(f"the audit log was changed, at {report.broken}")
     if head and not report.has_head:
         raise AuditError(
-            f"no line has the hash {head}: the end of the audit log was cut off, or the hash is of another"
+            f"no line has the hash {head}: the end of the audit log was cut off, or the hash is from another log"
         )
     console.print(f"[green]whole[/]: {report.last - report.first + 1 if report.last else 0:,} lines, none changed")
     line("lines", f"{report.first:,} to {report.last:,} in {report.files} file{'s' if report.files != 1 else ''}")
     if report.torn:
-        line("torn", f"{report.torn} by processes that died while they wrote")
+        line("torn", f"{report.torn} by processes that died while writing")
     line("head", Text(report.head))
 
 
@@ -50,10 +50,10 @@ def show_record(
     outcome: str | None,
     as_json: bool,
 ) -> None:
-    """Print the newest lines of those that fit.
+    """Print the newest lines that match.
 
     Raises:
-        AuditError: If there is no record, or it cannot be read.
+        AuditError: If there is no audit log, or it cannot be read.
     """
     lines = newest(path or _folder(config), last, by=by, action=action, outcome=outcome)
     if as_json:

@@ -1,4 +1,4 @@
-"""The commands about the audit log, with their options and their help."""
+"""The commands that verify and show the audit log, with their options and help."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ibdesk.cli.loading import loading
 
 PANEL = "Prove"
 
-audit = group(PANEL, "audit", "Prove that the record of who changed what is whole, and read it.")
+audit = group(PANEL, "audit", "Verify and read the audit log.")
 
 Record = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[PATH]", help="Folder of the record, or one of its files", show_default="audit in the state folder"
+        metavar="[PATH]", help="Folder of the audit log, or one of its files", show_default="audit in the state folder"
     ),
 ]
 
@@ -27,13 +27,13 @@ def verify(
     context: typer.Context,
     path: Record = None,
     head: Annotated[
-        str, typer.Option(metavar="HASH", help="A hash that was printed before, which must still be there")
+        str, typer.Option(metavar="HASH", help="A hash printed by an earlier run, which must still be in the log")
     ] = "",
 ) -> None:
-    """Read every line and tell the first that was changed, taken out or put in; exit with 1 then.
+    """Check every line, and report the first that was changed, removed or inserted (exit code 1).
 
-    It ends with the hash of the last line. Kept somewhere else and given to --head the next time, it shows that
-    nothing was cut off at the end either.
+    The last line printed is the hash of the newest line. Store it elsewhere and pass it as --head next time: this
+    proves that nothing was cut off at the end.
     """
     with loading():
         from ibdesk.cli.audit import verify_record
@@ -45,18 +45,18 @@ def verify(
 def show(
     context: typer.Context,
     path: Record = None,
-    last: Annotated[int, typer.Option(min=1, max=100_000, help="How many lines")] = 20,
-    by: Annotated[str | None, typer.Option(metavar="NAME", help="Only what this person did")] = None,
+    last: Annotated[int, typer.Option(min=1, max=100_000, help="Number of lines")] = 20,
+    by: Annotated[str | None, typer.Option(metavar="NAME", help="Only lines of this user")] = None,
     action: Annotated[
-        str | None, typer.Option(metavar="ACTION", help="Only this action, or all that begin with it: orders")
+        str | None, typer.Option(metavar="ACTION", help="Only actions that begin with this, such as orders")
     ] = None,
     outcome: Annotated[
-        str | None, typer.Option(metavar="WORD", help="Only what ended so: done, refused, rejected, failed")
+        str | None, typer.Option(metavar="WORD", help="Only this outcome: done, refused, rejected or failed")
     ] = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line")] = False,
 ) -> None:
-    """Print the newest lines: who did what, when, and how it ended."""
+    """Print the newest lines: time, action, user and outcome."""
     with loading():
         from ibdesk.cli.audit import show_record
 

@@ -1,4 +1,4 @@
-"""`ibdesk backtest`: a strategy over past bars."""
+"""`ibdesk backtest`: runs a strategy over past bars."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ibdesk.strategy import load_strategy, make_strategy
 
 
 class Costs(msgspec.Struct, frozen=True):
-    """What trading costs: a price list by name, and ticks of slippage."""
+    """The costs of trading: a commission schedule by name, and slippage in ticks."""
 
     commission: str = "fixed"
     slippage_ticks: float = 1.0
@@ -29,28 +29,30 @@ class Costs(msgspec.Struct, frozen=True):
 def choose_bars(
     path: Path | None, *, sample: bool, symbols: Sequence[str], reading: Reading = NOTHING, allow_gaps: bool = False
 ) -> Bars | pl.DataFrame:
-    """Return the bars of a file, or the sample, of all or only some symbols.
+    """Return the bars of a file or the sample, for all symbols or some.
 
     Raises:
-        ConfigError: If neither or both are asked for.
-        DataError: If the bars cannot be used, or there are none of a symbol.
+        ConfigError: If neither or both are given.
+        DataError: If the bars cannot be used, or a symbol has none.
     """
     if (path is None) is not sample:
-        raise ConfigError("say which bars to use: --bars FILE for a CSV or Parquet file, or --sample for the sample")
+        raise ConfigError("choose the bars: --bars FILE for a CSV or Parquet file, or --sample for the sample")
     if path is None:
         return only(sample_daily_bars(), symbols, where="the sample")
     bars = read_file(path, reading).only(symbols)
     if bars.gaps and not allow_gaps:
         more = f" (and {len(bars.gaps) - 1} more gaps)" if len(bars.gaps) > 1 else ""
-        raise DataError(f"{path}: {bars.gaps[0]}{more}: add the missing bars, or go on without them with --allow-gaps")
+        raise DataError(
+            f"{path}: {bars.gaps[0]}{more}: add the missing bars, or continue without them with --allow-gaps"
+        )
     return bars
 
 
 def only(bars: pl.DataFrame, symbols: Sequence[str], *, where: str) -> pl.DataFrame:
-    """Return the bars of these symbols; of all when none is named.
+    """Return the bars of these symbols, or of all if none is given.
 
     Raises:
-        DataError: If there are no bars of one.
+        DataError: If a symbol has no bars.
     """
     known = bars["symbol"].unique().sort().to_list()
     if missing := [symbol for symbol in symbols if symbol not in known]:
@@ -69,7 +71,7 @@ def run_backtest(
     report: Path | None,
     as_json: bool = False,
 ) -> Result:
-    """Backtest, print the figures, write the report if one is asked for, and return the result.
+    """Run a backtest, print its figures, write the report if `report` is given, and return the result.
 
     Raises:
         IbdeskError: If strategy, parameters or bars cannot be used.
@@ -98,7 +100,7 @@ def run_backtest(
 
 
 def _write(result: Result, path: Path, *, quiet: bool) -> Path:
-    """Write the report to a file, or into a folder under the strategy's name, and return where it is."""
+    """Write the report to a file, or to a folder under the strategy's name, and return its path."""
     if path.suffix.lower() not in {".html", ".htm"}:
         path = path / f"{result.source.class_name}.html"
     try:

@@ -1,4 +1,4 @@
-"""The commands about what was traded outside the desk, and their help."""
+"""The command that books trades made outside the desk, with its options and help."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ibdesk.cli.loading import loading
 )
 def accept(
     context: typer.Context,
-    symbol: Annotated[str, typer.Argument(help="The instrument that was traded outside the desk", show_default=False)],
-    run: Annotated[str, typer.Option(metavar="ID", help="Only what this run holds, or `manual`")] = "",
+    symbol: Annotated[str, typer.Argument(help="The instrument traded outside the desk", show_default=False)],
+    run: Annotated[str, typer.Option(metavar="ID", help="Only the position of this run, or `manual`")] = "",
     desk: o.DeskAddress = None,
 ) -> None:
-    """Book what somebody has traded of our positions outside the desk to the runs that held them.
+    """Book trades made outside the desk to the runs that held the position.
 
-    Their orders in the instrument are refused until then. A run stays halted until a person lifts its halt, so that
-    it does not open again what was closed; the halt's id is printed.
+    Until then, their orders in the instrument are denied. A run stays halted until a person lifts its halt, so that it
+    does not reopen the closed position. The halt's id is printed.
     """
     with loading():
         from ibdesk.cli.books import accept_outside

@@ -1,4 +1,4 @@
-"""Every command with its options and its help; what it does stands in the room of its name."""
+"""The main commands with their options and help; each is implemented in the module of its name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def demo(
     context: typer.Context,
     strategy: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Strategy file to backtest and then to run", show_default="ema_cross.py"),
+        typer.Option(metavar="FILE", help="Strategy file to backtest and then run", show_default="ema_cross.py"),
     ] = None,
     symbols: o.Symbols = "",
     seconds: o.Seconds = None,
@@ -29,11 +29,11 @@ def demo(
     *,
     dashboard: o.Dashboard = True,
 ) -> None:
-    """Show all of it on real prices: backtest, paper trading, API, feed and dashboard. Nothing is needed for it.
+    """Show a backtest, paper trading, API, feed and dashboard on real prices. No account or network is needed.
 
-    Backtests a strategy on thirteen years of daily prices, plays the same prices as a live market (each day in 5
-    seconds of it) on a simulated TWS, and runs the very same file there on a paper account. Ctrl-C ends it and shows
-    what was traded; then the journal of the run is replayed and compared.
+    Backtests a strategy on thirteen years of daily prices, plays the same prices as a live market on a simulated TWS
+    (each day takes 5 market seconds), and runs the same file there on a paper account. Ctrl-C ends it and shows the
+    trades; then the journal is replayed and compared.
     """
     with loading():
         from ibdesk.cli.demo import run_demo
@@ -65,11 +65,11 @@ def backtest(
     ] = None,
     symbols: o.Symbols = "",
     params: o.Parameters = [],  # noqa: B006 - typer takes a copy
-    cash: Annotated[float, typer.Option(help="Money at the start, in the instruments' currency")] = 100_000.0,
-    commission: Annotated[o.Commission, typer.Option(help="Price list of Interactive Brokers")] = o.Commission.FIXED,
-    slippage_ticks: Annotated[
-        float, typer.Option(min=0, help="How much worse market orders and stops fill, in ticks")
-    ] = 1.0,
+    cash: Annotated[float, typer.Option(help="Starting cash, in the instruments' currency")] = 100_000.0,
+    commission: Annotated[
+        o.Commission, typer.Option(help="Commission schedule of Interactive Brokers")
+    ] = o.Commission.FIXED,
+    slippage_ticks: Annotated[float, typer.Option(min=0, help="Slippage of market orders and stops, in ticks")] = 1.0,
     report: o.Report = None,
     symbol: o.Symbol = None,
     zone: o.Zone = None,
@@ -80,15 +80,14 @@ def backtest(
     splits: o.Splits = [],  # noqa: B006
     *,
     sample: Annotated[bool, typer.Option("--sample", help=f"Use {o.SAMPLE}")] = False,
-    allow_gaps: Annotated[bool, typer.Option("--allow-gaps", help="Go on where bars are missing")] = False,
-    no_limits: Annotated[bool, typer.Option("--no-limits", help="Without the risk rules of a desk")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON and nothing else")] = False,
+    allow_gaps: Annotated[bool, typer.Option("--allow-gaps", help="Continue where bars are missing")] = False,
+    no_limits: Annotated[bool, typer.Option("--no-limits", help="Switch the risk rules off")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON only")] = False,
 ) -> None:
-    """Tell what a strategy would have done and earned on past bars, costs included.
+    """Run a strategy on past bars and report its trades and profit after costs.
 
-    Files of most vendors are read as they come; `ibdesk data check` shows how one is understood. Orders made at a
-    bar's close fill at the next bar's open, the earliest. The risk rules of a desk
-    apply.
+    Files of most vendors are read as they are; `ibdesk data check` shows how a file is interpreted. Orders made at a
+    bar's close fill at the next bar's open at the earliest. The risk rules of a desk apply.
     """
     with loading():
         from ibdesk.backtest.limits import limits_in_effect
@@ -120,7 +119,7 @@ def strategies(
         Path | None, typer.Argument(help="Folder of strategy files", show_default="strategies, or ibdesk's examples")
     ] = None,
 ) -> None:
-    """List the strategies of a folder and their parameters, and say what is wrong with files that cannot be used."""
+    """List the strategies of a folder and their parameters, and report files that cannot be used."""
     with loading():
         from ibdesk.cli.strategies import list_strategies
 
@@ -151,11 +150,11 @@ def run_strategy(
     resume: o.Resume = None,
     take_over: o.TakeOverRun = "",
     budget: o.Budget = None,
-    flatten: Annotated[bool, typer.Option("--flatten", help="Close its positions at the end")] = False,
+    flatten: Annotated[bool, typer.Option("--flatten", help="Close the run's positions at the end")] = False,
 ) -> None:
-    """Run a strategy until Ctrl-C and print what it trades; no web.
+    """Run a strategy until Ctrl-C and print its trades, without API or dashboard.
 
-    At the end its open orders are cancelled; its positions stay as they are, unless --flatten.
+    At the end its open orders are cancelled. Its positions remain open unless --flatten is given.
     """
     with loading():
         from ibdesk.cli.run import run_until_stopped
@@ -187,23 +186,24 @@ def run_strategy(
 
 @command("Prove", "ibdesk simulate --seeds 0:1000", "ibdesk simulate --seeds 17 --until 42 --keep 2,5")
 def simulate(
-    seeds: Annotated[str, typer.Option(metavar="FROM:TO", help="Seeds to simulate, or one")] = "0:100",
+    seeds: Annotated[str, typer.Option(metavar="FROM:TO", help="A range of seeds, or one seed")] = "0:100",
     until: Annotated[
-        float | None, typer.Option(help="Stop one seed after so many virtual seconds", show_default=False)
+        float | None, typer.Option(help="Stop after this many virtual seconds (one seed only)", show_default=False)
     ] = None,
     keep: Annotated[
-        str | None, typer.Option(metavar="NUMBERS", help="Only these steps of one seed, or none", show_default=False)
+        str | None,
+        typer.Option(metavar="NUMBERS", help="Keep only these steps (one seed only), or none", show_default=False),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes at once", show_default="one for each processor")
+        int | None, typer.Option(min=1, help="Number of processes", show_default="one per processor")
     ] = None,
 ) -> None:
-    """Trade on virtual time while everything goes wrong, and check the promises at every step.
+    """Trade on virtual time under random faults, and check the promises at every step.
 
     Engine, TWS link, journal and gateway run in one process on one virtual clock. Each seed draws a market, strategies,
-    commands of a person and faults: crashes between any two bytes, torn and lost writes, a full disk, stalls, cuts,
-    what TWS does wrong, and other traders in the account. A seed that breaks a promise prints the command that shows it
-    again, and the fewest of its steps that do. One seed alone tells its story.
+    a person's commands and faults: crashes between any two bytes, torn and lost writes, a full disk, stalls, lost
+    connections, TWS errors, and other traders in the account. For a seed that breaks a promise, the command that
+    reproduces it is printed, with the fewest steps that do. A single seed prints its events in full.
     """
     with loading():
         from ibdesk.cli.simulation import run_simulations
@@ -213,12 +213,12 @@ def simulate(
 
 @command("Prove", "ibdesk replay ~/.local/state/ibdesk/journals/*.sqlite")
 def replay(
-    journal: Annotated[list[Path], typer.Argument(metavar="JOURNAL", help="Journal of a desk, or several")],
+    journal: Annotated[list[Path], typer.Argument(metavar="JOURNAL", help="One or more journals of a desk")],
 ) -> None:
-    """Feed the journal of a run to a fresh engine and compare everything it does with what was recorded.
+    """Feed a desk's journal to a fresh engine and compare its actions with the recorded ones.
 
-    Exits with 1 at the first action that differs, and with 2 when a journal, or a strategy file it names, cannot be
-    used. The strategy file must be the one that ran: its sha256 is compared.
+    Exits with 1 at the first action that differs, and with 2 if a journal, or a strategy file that it names, cannot be
+    used. The strategy file must be the one that ran: its SHA-256 is compared.
     """
     with loading():
         from ibdesk.cli.replay import journals_among, replay_journal
@@ -229,7 +229,7 @@ def replay(
 
 @command("Prove")
 def version() -> None:
-    """Print the versions of ibdesk, Python and what matters most around them."""
+    """Print the versions of ibdesk, Python and the main libraries."""
     from ibdesk.cli.version import print_versions
 
     print_versions()

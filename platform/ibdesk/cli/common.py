@@ -1,4 +1,4 @@
-"""What holds for every command."""
+"""The options that stand before the command."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 @dataclasses.dataclass
 class Common:
-    """What was typed before the command; filled in while the command line is read."""
+    """The options typed before the command, filled in while the command line is parsed."""
 
     debug: bool = False
-    # config: the settings file; None takes that of IBDESK_CONFIG, or ibdesk.toml.
     config: Path | None = None
+    """The settings file; None means the file in IBDESK_CONFIG, or ibdesk.toml."""

@@ -1,4 +1,4 @@
-"""`ibdesk config`: the settings in effect, what is wrong with them, and an example of their file."""
+"""`ibdesk config`: shows the settings in effect, checks them, and prints an example file."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ibdesk_server.settings import Settings
 
 
 def show_settings(name: str, *, config: Path | None, origins: bool, as_json: bool) -> None:
-    """Print the tree of settings, or what has this name in it, secrets masked.
+    """Print all settings, or the section or setting `name`, with secrets masked.
 
     Raises:
-        ConfigError: If it cannot be used, or there is nothing of this name.
+        ConfigError: If a setting is invalid, or `name` does not exist.
     """
     settings = Settings.load(config=config)
     if as_json:
@@ -28,10 +28,10 @@ def show_settings(name: str, *, config: Path | None, origins: bool, as_json: boo
 
 
 def check_settings(config: Path | None) -> None:
-    """Print `ok` and what is doubtful.
+    """Print `ok`, and warnings about settings that are probably mistaken.
 
     Raises:
-        ConfigError: If a setting cannot be used.
+        ConfigError: If a setting is invalid.
     """
     settings = Settings.load(config=config)
     console.print("[green]ok[/]")
@@ -40,5 +40,5 @@ def check_settings(config: Path | None) -> None:
 
 
 def show_example() -> None:
-    """Print a commented file of settings."""
+    """Print a commented settings file."""
     sys.stdout.write(example(Settings))

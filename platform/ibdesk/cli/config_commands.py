@@ -1,4 +1,4 @@
-"""The commands that show and check settings, with their options and their help."""
+"""The commands that show and check settings, with their options and help."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def show(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Only this section or setting, such as tws", show_default="all")] = "",
     *,
-    origin: Annotated[bool, typer.Option("--origin", help="Say where each value is from")] = False,
-    as_json: Annotated[bool, typer.Option("--json/--toml", help="As JSON, or as the file has it")] = False,
+    origin: Annotated[bool, typer.Option("--origin", help="Show the source of each value")] = False,
+    as_json: Annotated[bool, typer.Option("--json/--toml", help="Print JSON or TOML")] = False,
 ) -> None:
-    """Print every setting as it is in effect here; secrets are masked.
+    """Print the settings in effect; secrets are masked.
 
-    What commands are given as options goes before what is printed here, the environment before the file.
+    Options of a command override the values printed here; the environment overrides the file.
     """
     with loading():
         from ibdesk.cli.config import show_settings
@@ -40,9 +40,9 @@ def show(
 
 @command(PANEL, "ibdesk config check", "ibdesk --config /etc/ibdesk/ibdesk.toml config check", of=config)
 def check(context: typer.Context) -> None:
-    """Say `ok`, or what is wrong with which setting, and exit with 2.
+    """Check the settings: print `ok`, or report the invalid setting and exit with 2.
 
-    Variables that look like settings and are none, and secrets that others can read, are told too.
+    Warns about environment variables that look like settings but are not, and about secrets that others can read.
     """
     with loading():
         from ibdesk.cli.config import check_settings
@@ -52,7 +52,7 @@ def check(context: typer.Context) -> None:
 
 @command(PANEL, "ibdesk config example > ibdesk.toml", of=config, name="example")
 def print_example() -> None:
-    """Print a file of settings with each of them, what it is for and its default."""
+    """Print a settings file with every setting, its description and its default."""
     with loading():
         from ibdesk.cli.config import show_example
 

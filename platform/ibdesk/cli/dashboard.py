@@ -1,4 +1,4 @@
-"""`ibdesk dashboard`: the dashboard alone, for where engine, web and dashboard run apart."""
+"""`ibdesk dashboard`: runs the dashboard in its own process, apart from engine and web server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ibdesk data`: how files of bars are understood, and which layouts are recognized."""
+"""`ibdesk data`: shows how files of bars are interpreted and which layouts are recognized."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _SHOWN = 20
 
 
 def check_files(files: Sequence[Path], reading: Reading, *, as_json: bool) -> None:
-    """Print how each file is understood, and what is doubtful about it.
+    """Print how each file is interpreted, and its doubtful rows.
 
     Raises:
-        UnusableFilesError: After all files, if one cannot be used; it says how many.
+        UnusableFilesError: After all files, if any cannot be used.
     """
     unusable = 0
     for file in files:
@@ -40,7 +40,7 @@ def check_files(files: Sequence[Path], reading: Reading, *, as_json: bool) -> No
 
 
 class UnusableFilesError(IbdeskError):
-    """Files of bars cannot be used as they are."""
+    """Some files of bars cannot be used as they are."""
 
     def __init__(self, unusable: int, files: int) -> None:
         super().__init__(unusable, files)
@@ -97,12 +97,12 @@ def _facts(file: Path, bars: Bars) -> dict[str, Any]:
 
 
 def list_formats(*, as_json: bool) -> None:
-    """Print the formats that are recognized."""
+    """Print the recognized formats."""
     if as_json:
         for format in bar_formats():  # noqa: A001
             console.out(msgspec.json.encode({"name": format.name, "about": format.about}).decode(), highlight=False)
         return
-    table = plain_table("format", "what it is", title="Layouts of bars, in the order in which they are tried")
+    table = plain_table("format", "what it is", title="Layouts of bars, in the order they are tried")
     for format in bar_formats():  # noqa: A001
         table.add_row(format.name, format.about)
     console.print(table)

@@ -1,4 +1,4 @@
-"""The commands about files of bars, with their options and their help."""
+"""The commands that check files of bars, with their options and help."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ibdesk.cli.loading import loading
 
 PANEL = "Research"
 
-data = group(PANEL, "data", "Look at files of bars before trading on them.")
+data = group(PANEL, "data", "Check files of bars before trading on them.")
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files of bars, or folders of them")]
 
@@ -35,11 +35,11 @@ def check(
     interval: o.Interval = [],  # noqa: B006 - typer takes a copy
     splits: o.Splits = [],  # noqa: B006
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per file")] = False,
 ) -> None:
-    """Show how files are understood: format, zone, symbols, interval, span, gaps, suspected splits, doubtful rows.
+    """Show how files are interpreted: format, zone, symbols, interval, span, gaps, suspected splits, doubtful rows.
 
-    Nothing is traded. Exits with 1 when a file cannot be used as it is, and says what is missing.
+    Nothing is traded. Reports what is missing and exits with 1 if a file cannot be used as it is.
     """
     with loading():
         from ibdesk.cli.data import check_files
@@ -51,8 +51,10 @@ def check(
 
 
 @command(PANEL, "ibdesk data formats", "ibdesk data formats --json", of=data)
-def formats(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON object a format")] = False) -> None:
-    """List the layouts that are recognized, in the order in which they are tried."""
+def formats(
+    *, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per format")] = False
+) -> None:
+    """List the recognized layouts in the order they are tried."""
     with loading():
         from ibdesk.cli.data import list_formats
 

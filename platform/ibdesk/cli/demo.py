@@ -1,4 +1,4 @@
-"""`ibdesk demo`: one strategy file from a backtest to a paper account to a screen."""
+"""`ibdesk demo`: takes one strategy file from a backtest to a paper account and a dashboard."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run_demo(
     with_dashboard: bool,
     config: Path | None,
 ) -> None:
-    """Go all the way, until Ctrl-C or for some seconds, then show what was traded and replay the journal.
+    """Run the demo until Ctrl-C or for some seconds, then show the trades and replay the journal.
 
     Raises:
         IbdeskError: If a step fails.
@@ -94,9 +94,9 @@ def _open_market(cleanup: CleanupStack, settings: Settings, bars: pl.DataFrame) 
     days, market = bars["opened_at"].unique().sort(), settings.gateway
     desk = cleanup.enter_context(open_desk(settings))
     a_day, first = SECONDS_A_DAY / market.speed, market.start
-    line("gateway", f"{desk.address}, where any TWS client can connect")
+    line("gateway", f"{desk.address}; any TWS client can connect")
     lasts = (len(days) - first) * a_day
-    line("market", f"a day every {a_day:g} s, from {days[first]:%Y-%m-%d} on, for {span(lasts)}")
+    line("market", f"one day every {a_day:g} s from {days[first]:%Y-%m-%d}, for {span(lasts)}")
     return desk
 
 
@@ -110,6 +110,6 @@ def _start(desk: Desk, run: Run) -> str:
 
 def _rules(limits: RiskLimits) -> str:
     return (
-        f"at most {limits.max_order_shares:,.0f} shares and {limits.max_notional:,.0f} USD an order, "
-        f"{limits.max_orders_per_second:g} orders a second; a day's loss of {limits.max_daily_loss:,.0f} USD halts"
+        f"at most {limits.max_order_shares:,.0f} shares and {limits.max_notional:,.0f} USD per order, "
+        f"{limits.max_orders_per_second:g} orders per second; a daily loss of {limits.max_daily_loss:,.0f} USD halts"
     )

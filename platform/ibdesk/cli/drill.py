@@ -1,4 +1,4 @@
-"""`ibdesk stop --drill`: proves that the account can be stopped, and records how long it took."""
+"""`ibdesk stop --drill`: proves that the account can be stopped, and records the time it took."""
 
 from __future__ import annotations
 
@@ -53,30 +53,30 @@ class Hangs(Strategy):
 
 
 def run_drill(connection: Connection, *, symbol: str) -> None:
-    """Prove that the account can be stopped: on a gateway of its own, or with mode paper with one share of `symbol`.
+    """Prove that the account can be stopped: on a simulated TWS, or in mode paper with one share of `symbol`.
 
     Raises:
-        ConfigError: If it is asked for on live money, or on paper without a symbol.
-        DeskError: If the account did not become flat in time, or the books differ from it afterwards.
+        ConfigError: If the mode is live, or it is paper and `symbol` is empty.
+        DeskError: If the account was not flat in time, or the books differ from it afterwards.
     """
     settings = connection.settings(DeskSettings)
     if settings.mode == "live":
-        raise ConfigError("a drill closes every position, so there is none on live money: drill with --mode paper")
+        raise ConfigError("a drill closes every position and is not available for live money: use --mode paper")
     secure_state_folder(settings.state_folder)
-    # The processes of a drill say much, and all of it is expected.
+    # The processes of a drill log a lot, and all of it is expected.
     logging.getLogger("ibdesk.desk.child").setLevel(logging.ERROR)
     drill = _on_paper(settings, symbol) if connection.mode == "paper" else _on_own_gateway()
     keep_drill(settings.state_folder, drill)
     if drill.failure:
         raise DeskError(f"the drill failed: {drill.failure}")
-    line("proved", f"flat {drill.seconds:.2f} s after the command, and the books equal the account", style="bold green")
+    line("proved", f"flat {drill.seconds:.2f} s after the command; the books equal the account", style="bold green")
 
 
 def list_drills(connection: Connection) -> None:
-    """Print the drills on record, oldest first."""
+    """Print the recorded drills, oldest first."""
     found = drills_in(connection.settings(DeskSettings).state_folder)
     if not found:
-        console.print("  no drill is on record: ibdesk stop --drill makes one")
+        console.print("  no drill is recorded: run ibdesk stop --drill")
         return
     table = plain_table("at, UTC", "where", "account", "outcome", "seconds", title="Drills", right=1)
     for drill in found:
@@ -85,20 +85,20 @@ def list_drills(connection: Connection) -> None:
     show_table(table)
 
 
-# --- on a gateway of its own
+# --- on a simulated TWS
 
 
 def _on_own_gateway() -> Drill:
-    """Start gateway, guardian and engine, have a strategy hang the engine, and stop the account.
+    """Start gateway, guardian and engine, hang the engine with a strategy, and stop the account.
 
-    Nothing of it touches the state folder or an account of this machine.
+    The state folder and the accounts of this machine are not touched.
     """
     with tempfile.TemporaryDirectory(prefix="ibdesk-drill-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         strategy = folder / "hangs.py"
         strategy.write_text(_HANGS, encoding="utf-8")
         environment = _own_environment(folder)
-        step("Drill on a gateway of its own")
+        step("Drill on a simulated TWS")
         tws = _started(stack, environment, "the gateway", "ibdesk.cli.drill_gateway").partition(":")[2]
         paper = ["--mode", "paper", "--tws-port", tws]
         settings = DeskSettings(
@@ -122,13 +122,13 @@ def _on_own_gateway() -> Drill:
 
 
 def _own_environment(folder: Path) -> dict[str, str]:
-    """Return the environment of the drill's processes: their own folders, and no setting of this machine."""
+    """Return the environment of the drill's processes: their own folders and none of this machine's settings."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("IBDESK_", "NOTIFY_SOCKET"))}
     return kept | {
         "IBDESK_CONFIG": "",
         "XDG_STATE_HOME": str(folder),
         "IBDESK_ACCOUNTS": str(folder / "accounts"),
-        # The engine's own watchdog would end the run: the drill is about an engine that stays hung.
+        # The engine's own watchdog would end the run; the drill needs an engine that stays hung.
         "IBDESK_ENGINE__CALL_SECONDS": "0",
         "IBDESK_GUARDIAN__HEARTBEAT_SECONDS": "3600",
         "IBDESK_GUARDIAN__START_SECONDS": "3600",
@@ -140,13 +140,13 @@ def _child(environment: Mapping[str, str], name: str, module: str, *words: str) 
 
 
 def _started(stack: contextlib.ExitStack, environment: Mapping[str, str], name: str, module: str, *words: str) -> str:
-    """Start a process that ends with the drill; return the line that it prints when it is ready."""
+    """Start a process that ends with the drill, and return the line that it prints when ready."""
     return stack.enter_context(_child(environment, name, module, *words)).until_ready(_READY_SECONDS)
 
 
 @contextlib.contextmanager
 def _accounts(folder: Path) -> Iterator[None]:
-    """Have this process, too, keep the halts of the drill's account in the drill's folder."""
+    """Keep the halts of the drill's account in the drill's folder, in this process too."""
     before = os.environ.get("IBDESK_ACCOUNTS")
     os.environ["IBDESK_ACCOUNTS"] = str(folder / "accounts")
     try:
@@ -162,14 +162,14 @@ def _accounts(folder: Path) -> Iterator[None]:
 
 
 def _on_paper(settings: DeskSettings, symbol: str) -> Drill:
-    """Buy one share on the desk that runs, and stop the account; the halt of the drill is lifted afterwards.
+    """Buy one share on the running desk and stop the account, then lift the drill's halt.
 
     Raises:
-        ConfigError: If no share is named.
-        DeskError: If no desk runs, or the account holds or works anything: the drill would close it.
+        ConfigError: If `symbol` is empty.
+        DeskError: If no desk runs, or the account has positions or open orders, which the drill would close.
     """
     if not symbol:
-        raise ConfigError("name the share that the drill buys one of: --symbol AAPL")
+        raise ConfigError("name the stock of which the drill buys one share, such as --symbol AAPL")
     step(f"Drill on paper, with one share of {symbol}")
     config = guardian_config(settings)
     with AttachedDesk.open(str(settings.socket)) as desk:
@@ -177,8 +177,8 @@ def _on_paper(settings: DeskSettings, symbol: str) -> Drill:
         held = _held(desk)
         if held or desk.health().open_orders:
             raise DeskError(
-                f"account {desk.health().account} holds {_words(held)} and works {desk.health().open_orders} orders, "
-                f"which a drill would close: drill while it is flat"
+                f"account {desk.health().account} holds {_words(held)} and has {desk.health().open_orders} open "
+                f"orders, which a drill would close: run the drill while the account is flat"
             )
         desk.place(symbol, "buy", 1, by="drill")
         _wait(lambda: _held(desk), f"one share of {symbol}")
@@ -193,15 +193,15 @@ def _on_paper(settings: DeskSettings, symbol: str) -> Drill:
 
 
 def _judged(outcome: StopOutcome, desk: DeskHandle, *, where: str) -> Drill:
-    """Return how the drill went: flat, halted, and the books of the engine equal to the account."""
+    """Return the result of the drill; it passes if the account is flat and halted and the books equal the account."""
     failure = outcome.failure or (f"{_words(outcome.positions)} is held" if outcome.positions else "")
     if not failure:
         with contextlib.suppress(DeskError):
             _wait(lambda: not _held(desk), "books without a position")
         if held := _held(desk):
-            failure = f"the account is flat, and the books hold {_words(held)}"
+            failure = f"the account is flat but the books hold {_words(held)}"
         elif not desk.health().halted:
-            failure = "the account is flat, and the engine is not halted"
+            failure = "the account is flat but the engine is not halted"
     return Drill(
         at_ns=wall_ns(),
         where=where,
@@ -213,7 +213,7 @@ def _judged(outcome: StopOutcome, desk: DeskHandle, *, where: str) -> Drill:
 
 
 def _held(desk: DeskHandle) -> dict[str, float]:
-    """Return what the books hold of each instrument, all owners together."""
+    """Return the quantity of each instrument in the books, summed over all owners."""
     found: dict[str, float] = {}
     for row in desk.positions().iter_rows(named=True):
         found[row["symbol"]] = found.get(row["symbol"], 0.0) + row["quantity"]
@@ -221,7 +221,7 @@ def _held(desk: DeskHandle) -> dict[str, float]:
 
 
 def _until(config: GuardianConfig, look: Callable[[dict[str, Any]], object], what: str) -> dict[str, Any]:
-    """Wait until the guardian's status is as wanted, and return it."""
+    """Wait until `look` accepts the guardian's status, and return it."""
     last: dict[str, Any] = {}
 
     def looked() -> bool:
@@ -238,7 +238,7 @@ def _wait(look: Callable[[], object], what: str) -> None:
     ends = time.monotonic() + _READY_SECONDS
     while not look():
         if time.monotonic() > ends:
-            raise DeskError(f"the drill has waited {_READY_SECONDS:g} s in vain for {what}")
+            raise DeskError(f"the drill waited {_READY_SECONDS:g} s for {what} and gave up")
         time.sleep(_LOOK_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""The gateway of a drill, as a process of its own: ``python -m ibdesk.cli.drill_gateway``. It ends with its parent."""
+"""The gateway process of a drill: ``python -m ibdesk.cli.drill_gateway``. It ends with its parent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ibdesk engine`: a desk and its port, and nothing of the web."""
+"""`ibdesk engine`: runs a desk and its port, without the web server."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
     from ibdesk.desk.journal_sender import JournalSender
 
 _PRIORITIES = {
-    True: "before all other programs of this machine",
-    False: "like any other program (ulimit -r 1 would let it go first)",
+    True: "real time, ahead of other programs on this machine",
+    False: "normal (ulimit -r 1 would allow real time)",
 }
 
 
 def run_engine(
     connection: Connection, run: Run | None, *, address: str | None, seconds: float | None, is_child: bool
 ) -> None:
-    """Keep a desk open and reachable for other processes until Ctrl-C or for some seconds, with a run if one is given.
+    """Keep a desk open for other processes until Ctrl-C or for some seconds, with a run if one is given.
 
-    A child prints one line, its address, once it is ready, and ends when its standard input does.
+    A child prints one line, its address, when it is ready, and ends when its standard input closes.
 
     Raises:
-        IbdeskError: If it cannot be started, or fails.
+        IbdeskError: If the desk or the run cannot be started, or the desk fails.
     """
     if run is not None:
         run.check()
@@ -101,16 +101,16 @@ def run_engine(
 def _open_when_elected(
     cleanup: CleanupStack, settings: DeskSettings, *, resume: str | None
 ) -> tuple[Desk, Election, JournalSender]:
-    """Stand by until no other engine trades the account, then open the desk on the books of the engine before.
+    """Stand by until no other engine trades the account, then open the desk with the books of the previous engine.
 
-    Where those are known to be lacking trading is halted, whatever may have been resumed.
+    If those books are known to be incomplete, trading is halted, even if `resume` lifted a halt.
     """
     from ibdesk.desk.election import Election
     from ibdesk.desk.journal_follower import JournalFollower
     from ibdesk.desk.journal_sender import JournalSender
 
     election = cleanup.enter_context(Election(settings))
-    # Closed behind the desk and before the lease is given back: so whoever follows finds all of the journal.
+    # Closed after the desk and before the lease is released, so that the next engine finds the whole journal.
     sender = cleanup.enter_context(JournalSender(settings, election.office))
     with JournalFollower(settings, election.office) as follower:
         with waiting(f"standing by for {election.office}"):
@@ -128,7 +128,7 @@ def _open_when_elected(
 
 
 def _host_of(desk: Desk, settings: DeskSettings, supervisor: Supervisor, *, token: int) -> tuple[PortHost, list[str]]:
-    """Return the desk port, and where it can be reached."""
+    """Return the desk port and its addresses."""
     transports: list[PortTransport] = [SocketTransport(settings.socket.path)]
     where = [str(settings.socket)]
     if settings.redis.url is not None:
@@ -138,7 +138,7 @@ def _host_of(desk: Desk, settings: DeskSettings, supervisor: Supervisor, *, toke
 
 
 def _open_to_other_machines(desk: Desk, settings: DeskSettings, supervisor: Supervisor, *, token: int) -> PortTransport:
-    """Return the transport over Redis; its connections, and the market in the cache, are kept up in the background."""
+    """Return the transport over Redis; background tasks maintain its connections and the market cache."""
     from ibdesk.desk.port.stream_transport import StreamTransport
     from ibdesk.store.redis.pool import RedisPool
 

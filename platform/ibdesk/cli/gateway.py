@@ -1,4 +1,4 @@
-"""`ibdesk gateway`: a TWS of our own on its own, and what its clients do, line by line or as a page."""
+"""`ibdesk gateway`: runs a simulated TWS and shows its clients' activity as lines or as a status page."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from ibdesk.gateway.proxy import ConversationRecorder
 
 _LOOK_SECONDS = 0.1
 _PAGE_EVERY = 5
-# What the page's headings take of the terminal's height; the rest is shared by the tables that have many rows.
+# Lines that the page's headings take; the tables with many rows share the rest of the terminal's height.
 _HEADINGS, _FEWEST_ROWS = 18, 3
 
 
 class TrafficOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What is shown and kept of a gateway while it runs: a status page, every message in words, a recording."""
+    """How to show and record a gateway's traffic: a status page, a message log, a recording."""
 
     status: bool = False
     log_messages: bool = False
@@ -47,7 +47,7 @@ class TrafficOptions(msgspec.Struct, frozen=True, kw_only=True):
     record: Path | None = None
 
     def listeners(self, cleanup: contextlib.ExitStack, now_ns: Callable[[], int]) -> list[MessageListener]:
-        """Return the listeners that write; their files are closed with `cleanup`.
+        """Return the listeners that write the log and the recording; `cleanup` closes their files.
 
         Raises:
             ConfigError: If a file cannot be written.
@@ -68,20 +68,20 @@ class TrafficOptions(msgspec.Struct, frozen=True, kw_only=True):
 def run_gateway_until_stopped(
     settings: GatewaySettings, watching: TrafficOptions, *, sample: bool, seconds: float | None, statement: Path | None
 ) -> None:
-    """Serve TWS clients until Ctrl-C or for some seconds, and show what they do; then write the accounts' statement.
+    """Serve TWS clients until Ctrl-C or for some seconds, and show their activity; then write the statement.
 
     Raises:
         AddressInUseError: If the port is taken.
-        ConfigError: If a setting is wrong, or a file cannot be written.
-        DataError: If the bars cannot be played.
-        InstrumentError: If a symbol names no instrument.
+        ConfigError: If a setting is invalid, or a file cannot be written.
+        DataError: If the bars cannot be replayed.
+        InstrumentError: If a symbol is not an instrument.
     """
     markets = (("--replay", settings.replay), ("--sample", sample or None), ("--script", settings.script))
     chosen = [name for name, value in markets if value is not None]
     if len(chosen) > 1:
-        raise ConfigError(f"{' and '.join(chosen)} are {len(chosen)} markets: choose one")
+        raise ConfigError(f"{' and '.join(chosen)} exclude each other: choose one")
     if settings.script is not None and settings.symbols:
-        raise ConfigError("--script states its own symbols: leave --symbols out")
+        raise ConfigError("--script names its own symbols: leave --symbols out")
     for name in settings.symbols:
         named_now(name)
     bars = None
@@ -121,7 +121,7 @@ async def _serve(gateway: Gateway, settings: GatewaySettings, screen: _Screen, *
         finally:
             await gateway.stop()
     records = gateway.venue.records.values()
-    console.print(f"closed; it had {len(records):,} orders and {len(gateway.venue.executions):,} executions")
+    console.print(f"closed after {len(records):,} orders and {len(gateway.venue.executions):,} executions")
 
 
 def _write_statement(gateway: Gateway, path: Path) -> None:
@@ -129,12 +129,14 @@ def _write_statement(gateway: Gateway, path: Path) -> None:
         write_private(path, gateway.statement().encode())
     except OSError as error:
         raise ConfigError(f"--statement {path} cannot be written: {error.strerror or error}") from error
-    console.print(f"its statement is {path}: compare it with `ibdesk statement {path}`", markup=False, soft_wrap=True)
+    console.print(
+        f"the statement is in {path}: compare it with `ibdesk statement {path}`", markup=False, soft_wrap=True
+    )
 
 
 @contextlib.contextmanager
 def stop_asked() -> Iterator[asyncio.Event]:
-    """Give the event that Ctrl-C and SIGTERM set inside the block."""
+    """Yield an event that Ctrl-C and SIGTERM set inside the block."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     with on_stop_signals(lambda: loop.call_soon_threadsafe(stop.set)):
         yield stop
@@ -151,12 +153,12 @@ async def until_stopped(stop: asyncio.Event, look: Callable[[], None], *, second
 
 
 def print_line(text: str) -> None:
-    """Print a line as it is, with nothing in it taken for a style."""
+    """Print a line verbatim, without styles."""
     console.print(text, markup=False, soft_wrap=True)
 
 
 class _Screen:
-    """What the terminal shows of a running gateway: its news line by line, or the page in their place."""
+    """The terminal output of a running gateway: its events line by line, or the status page."""
 
     def __init__(self, gateway: Gateway, traffic: Traffic, watching: TrafficOptions) -> None:
         self._gateway = gateway
@@ -172,11 +174,11 @@ class _Screen:
         return self._wants_page and console.is_terminal
 
     def shown(self) -> contextlib.AbstractContextManager[object]:
-        """Return a block in which the page stays in its place."""
+        """Return a context manager inside which the page is redrawn in place."""
         return self._live if self._is_page else contextlib.nullcontext()
 
     def look(self) -> None:
-        """Show what is new; the page twice a second."""
+        """Print new events, or redraw the page twice a second."""
         if not self._is_page:
             for text in self._news.lines():
                 console.print(text, soft_wrap=True)
@@ -187,7 +189,7 @@ class _Screen:
         self._looks += 1
 
     def end(self) -> None:
-        """Print how it stood at the end, if the page was asked for."""
+        """Print the final page, if a page was requested."""
         if self._wants_page:
             console.print(self._page())
 
@@ -200,13 +202,13 @@ def _introduce(gateway: Gateway, settings: GatewaySettings) -> None:
     shown = ", ".join(symbols[:8]) + (f" and {len(symbols) - 8} more" if len(symbols) > 8 else "")
     source = "random walk" if settings.replay is None else f"bars of {settings.replay}"
     if settings.script is not None:
-        source = f"as {settings.script} states it"
+        source = f"script {settings.script}"
     if settings.data == "delayed":
         source += ", delayed"
     if settings.hours == "exchange":
-        source += ", in the sessions of its exchanges"
+        source += ", during the sessions of its exchanges"
     if settings.speed != 1:
-        source += f", {settings.speed:g} times as fast as the wall's clock"
+        source += f", {settings.speed:g} times real time"
     step(f"gateway on {gateway.host}:{gateway.port}")
     accounts = settings.accounts or (gateway.account,)
     line("account", f"{', '.join(accounts)}, {settings.cash:,.0f} USD{' each' if len(accounts) > 1 else ''}")

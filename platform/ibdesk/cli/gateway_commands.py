@@ -1,4 +1,4 @@
-"""The commands of the TWS simulator, with their options and their help."""
+"""The commands of the TWS simulator, with their options and help."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def gateway(
     log_messages: g.LogMessages = False,
     recorded_times: g.RecordedTimes = False,
 ) -> None:
-    """Run a simulated TWS that any TWS client can connect to and trade on paper, until Ctrl-C.
+    """Run a simulated TWS until Ctrl-C. Any TWS client can connect and trade on paper.
 
-    It needs no account and no network. Its market is a random walk, or past bars played again.
+    It needs no account and no network. Its market is a random walk or a replay of past bars.
 
-    With --proxy it stands in front of a real TWS instead and passes everything on, with --replay-conversation it
-    answers as one did that was recorded.
+    With --proxy it forwards all messages to a real TWS instead. With --replay-conversation it answers from a
+    recording.
     """
     with loading():
         from ibdesk.cli.gateway import TrafficOptions, run_gateway_until_stopped
@@ -112,15 +112,15 @@ def gateway(
 )
 def faults(
     seed: Annotated[
-        int | None, typer.Option(help="Draw a script at random: another seed is another script", show_default=False)
+        int | None, typer.Option(help="Print a random script drawn from this seed", show_default=False)
     ] = None,
-    lasting: Annotated[float, typer.Option(min=1, max=86_400, help="Seconds of the market it covers")] = 600.0,
-    intensity: Annotated[float, typer.Option(min=0, max=600, help="Faults of each kind in a minute")] = 0.2,
+    lasting: Annotated[float, typer.Option(min=1, max=86_400, help="Market seconds that the script covers")] = 600.0,
+    intensity: Annotated[float, typer.Option(min=0, max=600, help="Faults of each kind per minute")] = 0.2,
     kinds: Annotated[
-        str, typer.Option(metavar="KIND,KIND", help="Kinds to draw; all when not given", show_default=False)
+        str, typer.Option(metavar="KIND,KIND", help="Kinds to draw; default all", show_default=False)
     ] = "",
 ) -> None:
-    """List what can be made to go wrong at the gateway, or print a random script for `ibdesk gateway --faults`."""
+    """List the faults that the gateway can play, or print a random script for `ibdesk gateway --faults`."""
     with loading():
         from ibdesk.cli.gateway_reference import print_kinds, print_random_script
 
@@ -135,7 +135,7 @@ def messages(
     message: Annotated[str, typer.Argument(metavar="MESSAGE", help="Name or number", show_default=False)] = "",
     version: Annotated[int, typer.Option(help="Server version")] = 178,
 ) -> None:
-    """List the messages of the TWS protocol, or print the fields of one in wire order."""
+    """List the messages of the TWS protocol, or print one message's fields in wire order."""
     with loading():
         from ibdesk.cli.gateway_reference import print_messages
 

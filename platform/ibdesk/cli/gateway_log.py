@@ -1,4 +1,4 @@
-"""Every message between clients and a TWS as a line in words, on the screen or in a file."""
+"""The message log of a gateway: one readable line per message, on the screen or in a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ibdesk.model import moment
 class MessageLog:
     """A listener that writes ``10:00:05.120 client 1 > placeOrder 12: ...``; ``<`` is a message to the client.
 
-    `now_ns` is the time to write, ns UTC.
+    `now_ns` returns the time to write, in ns UTC.
     """
 
     def __init__(self, write: Callable[[str], object], now_ns: Callable[[], int]) -> None:
@@ -24,17 +24,17 @@ class MessageLog:
         self._now_ns = now_ns
 
     def client_sent(self, peer: Peer, payload: bytes) -> None:
-        """Write what a client says."""
+        """Write a message from a client."""
         self._line(peer, ">", describe_payload(payload, peer.version, by_client=True))
 
     def gateway_sent(self, peer: Peer, frames: bytes) -> None:
-        """Write a message to a client."""
+        """Write the messages to a client."""
         for payload in payloads(frames):
             self._line(peer, "<", describe_payload(payload, peer.version, by_client=False))
 
     def disconnected(self, peer: Peer, *, by_client: bool) -> None:
-        """Write who has hung up."""
-        self._line(peer, "-", "it has hung up" if by_client else "it was hung up on")
+        """Write which side closed the connection."""
+        self._line(peer, "-", "disconnected" if by_client else "was disconnected")
 
     def _line(self, peer: Peer, mark: str, text: str) -> None:
         name = "client ?" if peer.client_id < 0 else f"client {peer.client_id}"
@@ -42,7 +42,7 @@ class MessageLog:
 
 
 def open_log(path: Path) -> TextIO:
-    """Open a file to write the log behind what it holds; a new one is readable by its owner alone.
+    """Open a file for appending; a new file is readable by its owner only.
 
     Raises:
         ConfigError: If it cannot be written.

@@ -1,4 +1,4 @@
-"""What happens at a gateway, line by line: clients that come and go, orders and fills."""
+"""The events of a gateway as lines: clients connecting and leaving, orders, fills."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ibdesk.gateway import Gateway
 from ibdesk.gateway.venue.venue import OrderRecord
 from ibdesk.model import moment
 
-# The types whose prices say all of it.
+# Order types that their prices identify.
 _TOLD_BY_PRICES = frozenset({"LMT", "STP", "STP LMT"})
 
 
 class GatewayNews:
-    """Tells what has happened at a gateway since it was last asked: clients that came and went, orders and fills."""
+    """The events of a gateway since the last call: clients connecting and leaving, orders, fills."""
 
     def __init__(self, gateway: Gateway, traffic: Traffic) -> None:
         self._gateway = gateway
@@ -27,7 +27,7 @@ class GatewayNews:
         self._open: dict[tuple[int, int], str] = {}
 
     def lines(self) -> Iterator[Text]:
-        """Yield a line for each thing that has happened."""
+        """Yield a line for each new event."""
         visits = self._traffic.visits()
         yield from (self._dated(f"client {visit.client_id} connected", "bold") for visit in visits if visit.came)
         yield from self._new_orders()
@@ -52,7 +52,7 @@ class GatewayNews:
         self._executions = len(executions)
 
     def _ended(self) -> Iterator[Text]:
-        """Tell of orders that ended in another way than by being filled."""
+        """Yield a line for each order that ended without being filled."""
         for key in list(self._open):
             record = self._gateway.venue.records[key]
             if record.is_done:
@@ -68,7 +68,7 @@ class GatewayNews:
 
 
 def order_words(record: OrderRecord) -> str:
-    """Return what an order asks, as its client said it."""
+    """Return an order's terms in words, as its client sent them."""
     asks = record.request
     kind = asks.text("orderType")
     prices = [

@@ -1,4 +1,4 @@
-"""The options of `ibdesk gateway`, each with its type and its line of help."""
+"""The options of `ibdesk gateway`, each with its type and help."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MARKET, ACCOUNT, WATCH, RECORD = "Market", "Account", "Watch", "Record and repla
 Host = Annotated[str | None, typer.Option(help="Address to listen on", show_default="gateway.host: 127.0.0.1")]
 Port = Annotated[
     int | None,
-    typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one", show_default="gateway.port: 7497"),
+    typer.Option(min=0, max=65535, help="Port to listen on; 0 chooses a free port", show_default="gateway.port: 7497"),
 ]
 Symbols = Annotated[
     str | None,
     typer.Option(
         metavar="AAPL,EUR.USD",
-        help="Instruments of its market",
+        help="Instruments of the market",
         show_default="gateway.symbols: six random ones, or all of a replay",
         rich_help_panel=MARKET,
     ),
@@ -29,7 +29,7 @@ Replay = Annotated[
     Path | None,
     typer.Option(
         metavar="PATH",
-        help="Play these bars: a CSV or Parquet file, or a folder",
+        help="Replay these bars: a CSV or Parquet file, or a folder",
         show_default=False,
         rich_help_panel=MARKET,
     ),
@@ -38,8 +38,8 @@ PlayEachOver = Annotated[
     float | None,
     typer.Option(
         metavar="SECONDS",
-        help="Play each bar in so many seconds of the market",
-        show_default="its own, sample: 5",
+        help="Market seconds in which each bar is played",
+        show_default="the bar's length; sample: 5",
         rich_help_panel=MARKET,
     ),
 ]
@@ -47,7 +47,7 @@ Script = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Play the quotes and trades that this CSV or TOML file states, each at its time",
+        help="Play the quotes and trades of this CSV or TOML file at their times",
         show_default=False,
         rich_help_panel=MARKET,
     ),
@@ -56,8 +56,8 @@ Start = Annotated[
     int | None,
     typer.Option(
         min=0,
-        help="Bars of the replay that are past when it begins",
-        show_default="gateway.start: 0, sample: 300 of each symbol",
+        help="Number of bars already past when the replay begins",
+        show_default="gateway.start: 0; sample: 300 of each symbol",
         rich_help_panel=MARKET,
     ),
 ]
@@ -73,13 +73,13 @@ Speed = Annotated[
 ]
 Seed = Annotated[
     int | None,
-    typer.Option(help="Another seed is another random market", show_default="gateway.seed: 0", rich_help_panel=MARKET),
+    typer.Option(help="Seed of the random market", show_default="gateway.seed: 0", rich_help_panel=MARKET),
 ]
 Hours = Annotated[
     Literal["always", "exchange"] | None,
     typer.Option(
         "--hours",
-        help="Trade day and night, or in the sessions of the exchanges",
+        help="Trade around the clock, or in the sessions of the exchanges",
         show_default="gateway.hours: always",
         rich_help_panel=MARKET,
     ),
@@ -97,7 +97,7 @@ Strict = Annotated[
     bool | None,
     typer.Option(
         "--strict",
-        help="Know only the shipped contracts, not any symbol",
+        help="Accept only the shipped contracts, not any symbol",
         show_default="gateway.strict",
         rich_help_panel=MARKET,
     ),
@@ -106,7 +106,7 @@ Partial = Annotated[
     bool | None,
     typer.Option(
         "--partial",
-        help="Fill no more at once than is displayed",
+        help="Fill at most the displayed size at once",
         show_default="gateway.partial",
         rich_help_panel=MARKET,
     ),
@@ -120,7 +120,7 @@ Account = Annotated[
     str | None,
     typer.Option(
         metavar="ID",
-        help="Paper account; begins with D",
+        help="Paper account; its id begins with D",
         show_default="gateway.account: DU9000001",
         rich_help_panel=ACCOUNT,
     ),
@@ -128,13 +128,13 @@ Account = Annotated[
 Accounts = Annotated[
     str | None,
     typer.Option(
-        metavar="DU1,DU2", help="Several paper accounts in its place", show_default=False, rich_help_panel=ACCOUNT
+        metavar="DU1,DU2", help="Several paper accounts instead of one", show_default=False, rich_help_panel=ACCOUNT
     ),
 ]
 Cash = Annotated[
     float | None,
     typer.Option(
-        help="What each account begins with, US dollars",
+        help="Starting cash of each account, US dollars",
         show_default="gateway.cash: 1,000,000",
         rich_help_panel=ACCOUNT,
     ),
@@ -142,14 +142,17 @@ Cash = Annotated[
 State = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Keep orders and accounts here over a restart", show_default=False, rich_help_panel=ACCOUNT
+        metavar="FILE",
+        help="Keep orders and accounts in this file across restarts",
+        show_default=False,
+        rich_help_panel=ACCOUNT,
     ),
 ]
 Statement = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Write the Flex statement (XML) of its accounts to this file at the end",
+        help="Write the accounts' Flex statement (XML) to this file at the end",
         show_default=False,
         rich_help_panel=ACCOUNT,
     ),
@@ -157,7 +160,7 @@ Statement = Annotated[
 Pacing = Annotated[
     bool | None,
     typer.Option(
-        help="Let clients ask no more than TWS allows", show_default="gateway.pacing: yes", rich_help_panel=ACCOUNT
+        help="Enforce TWS's limit of messages per second", show_default="gateway.pacing: yes", rich_help_panel=ACCOUNT
     ),
 ]
 
@@ -165,20 +168,16 @@ Status = Annotated[
     bool,
     typer.Option("--status", help="Show a page of sessions, orders, market and faults", rich_help_panel=WATCH),
 ]
-LogMessages = Annotated[
-    bool, typer.Option("--log-messages", help="Print every message in words", rich_help_panel=WATCH)
-]
+LogMessages = Annotated[bool, typer.Option("--log-messages", help="Print every message", rich_help_panel=WATCH)]
 LogFile = Annotated[
     Path | None,
-    typer.Option(
-        metavar="FILE", help="Write every message in words to this file", show_default=False, rich_help_panel=WATCH
-    ),
+    typer.Option(metavar="FILE", help="Write every message to this file", show_default=False, rich_help_panel=WATCH),
 ]
 Record = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Record the conversation, accounts masked, in this new file",
+        help="Record all messages, with accounts masked, in this new file",
         show_default=False,
         rich_help_panel=RECORD,
     ),
@@ -187,35 +186,33 @@ Proxy = Annotated[
     str,
     typer.Option(
         metavar="HOST:PORT",
-        help="Pass clients on to the TWS there; their orders are real",
+        help="Forward clients to this TWS; their orders are real",
         show_default=False,
         rich_help_panel=RECORD,
     ),
 ]
 ReplayConversation = Annotated[
     Path | None,
-    typer.Option(
-        metavar="FILE", help="Answer clients as this recording has it", show_default=False, rich_help_panel=RECORD
-    ),
+    typer.Option(metavar="FILE", help="Answer clients from this recording", show_default=False, rich_help_panel=RECORD),
 ]
 RecordedTimes = Annotated[
     bool,
-    typer.Option("--recorded-times", help="Answer as late as was recorded, not at once", rich_help_panel=RECORD),
+    typer.Option("--recorded-times", help="Answer with the recorded delays, not at once", rich_help_panel=RECORD),
 ]
 
 
 def check_alone(*, proxy: bool, playback: bool, with_market: bool, with_page: bool, with_listeners: bool) -> None:
-    """Refuse options that mean nothing to `--proxy` or `--replay-conversation`.
+    """Refuse options that do not apply to `--proxy` or `--replay-conversation`.
 
     Raises:
-        ConfigError: If there are such.
+        ConfigError: If such an option is given.
     """
     if proxy and playback:
-        raise ConfigError("--proxy and --replay-conversation are two ways to run: choose one")
+        raise ConfigError("--proxy and --replay-conversation exclude each other: choose one")
     name, has = ("--proxy", "the TWS behind it") if proxy else ("--replay-conversation", "the recording")
     if with_market:
-        raise ConfigError(f"{name} takes market and account from {has}: leave the options for them out")
+        raise ConfigError(f"{name} takes market and account from {has}: leave their options out")
     if with_page:
-        raise ConfigError(f"--status shows a gateway of our own, which {name} has none of: leave it out")
+        raise ConfigError(f"--status shows a simulated gateway, and {name} runs none: leave it out")
     if playback and with_listeners:
-        raise ConfigError("--replay-conversation has everything recorded already: leave --record and the log out")
+        raise ConfigError("--replay-conversation plays a recording: leave --record and the log options out")

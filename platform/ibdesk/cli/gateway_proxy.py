@@ -1,4 +1,4 @@
-"""`ibdesk gateway --proxy` and `--replay-conversation`: in front of a real TWS, and in the place of one."""
+"""`ibdesk gateway --proxy` and `--replay-conversation`: record a real TWS, and play a recording."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ibdesk.gateway.proxy import Playback, Proxy, read_conversation
 def run_proxy_until_stopped(
     upstream: str, watching: TrafficOptions, *, host: str, port: int, seconds: float | None
 ) -> None:
-    """Pass everything between clients and the TWS at `upstream` (HOST:PORT) on, and write down what is said.
+    """Forward all messages between clients and the TWS at `upstream` (HOST:PORT), and log or record them.
 
     Raises:
         AddressInUseError: If the port is taken.
-        ConfigError: If the address is none, or a file cannot be written.
+        ConfigError: If the address is invalid, or a file cannot be written.
     """
     tws = _address(upstream)
     with contextlib.ExitStack() as cleanup:
@@ -35,21 +35,21 @@ async def _pass_on(proxy: Proxy, watching: TrafficOptions, *, seconds: float | N
         try:
             step(f"proxy on {proxy.host}:{proxy.port}")
             address = f"{proxy.upstream[0]}:{proxy.upstream[1]}"
-            line("TWS", f"{address}: what clients ask here, orders too, reaches it unchanged")
+            line("TWS", f"{address}: receives every client message unchanged, orders included")
             if watching.record is not None:
-                line("record", f"{watching.record}, with every account under another name")
+                line("record", f"{watching.record}, with account ids masked")
             await until_stopped(stop, lambda: None, seconds=seconds)
         finally:
             await proxy.stop()
 
 
 def run_playback_until_stopped(path: Path, *, timed: bool, host: str, port: int, seconds: float | None) -> None:
-    """Answer clients as a recording has it, and say where one asks for something else.
+    """Answer clients from a recording, and report requests that differ from it.
 
     Raises:
         AddressInUseError: If the port is taken.
         DataError: If the recording cannot be read.
-        IbdeskError: If a client asked for something else; told when the playback ends.
+        IbdeskError: If a client's requests differed; raised when the playback ends.
     """
     playback = Playback(read_conversation(path), host=host, port=port, timed=timed, report=print_line)
     asyncio.run(_play(playback, path, seconds=seconds))
@@ -69,9 +69,9 @@ async def _play(playback: Playback, path: Path, *, seconds: float | None) -> Non
             await playback.stop()
 
 
-async def _start(door: Proxy | Playback) -> None:
+async def _start(server: Proxy | Playback) -> None:
     try:
-        await door.start()
+        await server.start()
     except AddressInUseError as error:
         raise AddressInUseError(error.host, error.port, "--port") from None
 
@@ -79,5 +79,5 @@ async def _start(door: Proxy | Playback) -> None:
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= 65535):
-        raise ConfigError(f"--proxy {text!r} is no address: write HOST:PORT, as in 127.0.0.1:7496")
+        raise ConfigError(f"--proxy {text!r} is not an address: write HOST:PORT, as in 127.0.0.1:7496")
     return host.strip("[]"), int(port)

@@ -1,4 +1,4 @@
-"""`ibdesk faults` and `ibdesk messages`: what can go wrong at the gateway, and what clients and a TWS say."""
+"""`ibdesk faults` and `ibdesk messages`: the faults of the gateway and the messages of the TWS protocol."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BY_CLIENT, _BY_TWS = "client", "TWS"
 
 
 def print_kinds() -> None:
-    """Print the kinds of faults, each in a line."""
+    """Print the kinds of faults, one per line."""
     table = plain_table("kind", "what goes wrong", title=f"Faults: {len(KINDS)}")
     for name, kind in KINDS.items():
         table.add_row(name, (kind.__doc__ or "").partition("\n")[0].rstrip("."))
@@ -35,10 +35,10 @@ def print_random_script(seed: int, *, seconds: float, intensity: float, kinds: t
 
 
 def print_messages(name: str, *, version: int) -> None:
-    """Print the layout of the messages of this name, or a list of all messages without one.
+    """Print the layout of the messages of this name, or a list of all messages if it is empty.
 
     Raises:
-        ConfigError: If there is no such message, or no such version.
+        ConfigError: If the message or the version does not exist.
     """
     if not LOWEST_VERSION <= version <= HIGHEST_VERSION:
         raise ConfigError(f"--version must be from {LOWEST_VERSION} to {HIGHEST_VERSION}, got {version}")

@@ -1,4 +1,4 @@
-"""What `ibdesk gateway` reads of the tree of settings: the section of the gateway, with defaults of its own."""
+"""The settings of `ibdesk gateway`: the section `gateway` with some other defaults."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ibdesk.gateway import GatewaySettings
 
 
 class _Alone(GatewaySettings):
-    """A gateway as a program of its own: as strict with its clients as TWS is."""
+    """The settings of a standalone gateway, which limits its clients as TWS does."""
 
-    pacing: bool = Field(True, description="let clients ask no more than TWS allows, on the gateway's clock")
+    pacing: bool = Field(True, description="enforce TWS's limit of messages per second, on the gateway's clock")
 
 
 class _GatewayTree(SettingsTree):
@@ -26,10 +26,10 @@ class _GatewayTree(SettingsTree):
 
 
 def read_settings(options: Mapping[str, object], *, config: Path | None) -> GatewaySettings:
-    """Return the settings of a gateway; options, by the name of their setting, are on top of them.
+    """Return the gateway's settings, overridden by `options`, which maps setting names to values.
 
     Raises:
-        ConfigError: If one cannot be used.
+        ConfigError: If a setting is invalid.
     """
     given = (Given(f"gateway.{name}", value, _option(name)) for name, value in options.items())
     return _GatewayTree.load(*given, config=config).gateway

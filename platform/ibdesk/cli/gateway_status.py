@@ -1,4 +1,4 @@
-"""The gateway's status page: who is connected, what was ordered, where the market stands, what was made to fail."""
+"""The gateway's status page: sessions, orders, market and faults."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STATUS_STYLES = {"Filled": "green", "Cancelled": "yellow", "Inactive": "red"}
 
 
 def status_view(gateway: Gateway, traffic: Traffic, *, seconds: float, rows: int | None = None) -> RenderableType:
-    """Return the page as it is now; `seconds` is how long the gateway has been up, `rows` the most of any table."""
+    """Return the current page; `seconds` is the gateway's uptime, `rows` the maximum rows of a table."""
     most = _MOST_ROWS if rows is None else min(rows, _MOST_ROWS)
     orders: list[RenderableType] = [orders_table(gateway, most)]
     if gateway.faults.fired:
@@ -33,7 +33,7 @@ def status_view(gateway: Gateway, traffic: Traffic, *, seconds: float, rows: int
 
 
 class _SideBySide:
-    """Two parts beside one another where the terminal is wide enough, else one below the other."""
+    """Two parts, side by side if the terminal is wide enough, else stacked."""
 
     def __init__(self, left: Group, right: Group) -> None:
         self._parts = (left, right)
@@ -57,7 +57,7 @@ def _headline(gateway: Gateway, seconds: float) -> Text:
         f"  orders {len(gateway.venue.records):,}  executions {len(gateway.venue.executions):,}"
         f"  faults {len(gateway.faults.fired):,}"
     )
-    # A cut link and a closed door are what a trader must see first.
+    # A trader must see these two first.
     alarms = [
         text
         for text, is_so in (
@@ -75,7 +75,7 @@ def _headline(gateway: Gateway, seconds: float) -> Text:
 
 
 def sessions_table(gateway: Gateway, traffic: Traffic, most: int) -> Table:
-    """Return the clients, the oldest first; `most` is how many rows there may be, as in the other tables."""
+    """Return the clients, oldest first; `most` is the maximum number of rows, as in the other tables."""
     tallies = traffic.tallies
     table = plain_table(
         *("client", "version", "since", "sent", "got", "streams", "working"),
@@ -97,7 +97,7 @@ def sessions_table(gateway: Gateway, traffic: Traffic, most: int) -> Table:
 
 
 def orders_table(gateway: Gateway, most: int) -> Table:
-    """Return the newest orders, those that are working before those that are done."""
+    """Return the newest orders, working orders first."""
     records = list(gateway.venue.records.values())
     working = [record for record in records if not record.is_done]
     done = [record for record in records if record.is_done]
@@ -118,7 +118,7 @@ def orders_table(gateway: Gateway, most: int) -> Table:
 
 
 def market_table(gateway: Gateway, most: int) -> Table:
-    """Return the quotes, those that clients watch first."""
+    """Return the quotes, those with the most subscribers first."""
     states = [(name, state) for name, state in gateway.tape.states.items() if state.quote is not None or state.last]
     states.sort(key=lambda pair: -gateway.tape.watching(pair[0]))
     table = plain_table(
@@ -134,7 +134,7 @@ def market_table(gateway: Gateway, most: int) -> Table:
 
 
 def faults_table(gateway: Gateway, most: int) -> Table:
-    """Return the last faults that struck."""
+    """Return the newest faults."""
     fired = gateway.faults.fired
     table = plain_table("time", "fault", title=_title("Faults", len(fired), most))
     for at_ns, words in fired[-most:]:
@@ -151,7 +151,7 @@ def _status(record: OrderRecord) -> Text:
 
 
 def _quoted(quote: Quote | None) -> tuple[str, str, str, str]:
-    """Return size, bid, ask and size; both prices with as many decimals as the longer needs."""
+    """Return bid size, bid, ask and ask size; both prices have the same number of decimals."""
     if quote is None:
         return "", price(None), price(None), ""
     bid, ask = price(quote.bid), price(quote.ask)
@@ -173,16 +173,16 @@ def _padded(text: str, decimals: int) -> str:
 
 
 def _size(figure: float, beside: float) -> str:
-    """Return a displayed size, of a million and more in millions; nothing beside a price that is not there."""
+    """Return a displayed size, in millions from 1,000,000 on; empty if its price is missing."""
     if math.isnan(beside):
         return ""
     return f"{figure / 1e6:.4g}M" if figure >= 1e6 else quantity(figure)
 
 
 def _change(state: InstrumentState) -> Text:
-    """Return how far the last trade is from the close before, in per cent."""
+    """Return the change of the last trade from the previous close, in percent."""
     if state.last is None or not state.previous_close:
         return Text("")
-    # What rounds to nothing has no sign.
+    # Avoid the sign of a negative zero.
     change = round((state.last.price / state.previous_close - 1) * 100, 2) + 0.0
     return Text(f"{change:+.2f} %" if change else "0.00 %", style="red" if change < 0 else "green" if change else "dim")

@@ -1,4 +1,4 @@
-"""How many messages each client of the gateway has sent and got, and what it is subscribed to."""
+"""Counts of messages and subscriptions for each client of the gateway."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import msgspec
 
 from ibdesk.gateway.listening import Peer, payloads
 
-# What begins a stream, and what ends it: number of the request, and which of its fields is the request's id.
+# Requests that begin and end a stream: message number, and the index of the field with the request's id.
 _BEGINS = {1: 2, 10: 2, 50: 2, 62: 2, 92: 1, 94: 1, 97: 1}
 _ENDS = {2: (1, 2), 11: (10, 2), 51: (50, 2), 63: (62, 2), 93: (92, 1), 95: (94, 1), 98: (97, 1)}
 _ERROR = "4"
-# _WELCOME: how nextValidId begins.
+# The first bytes of nextValidId.
 _WELCOME = b"9\0"
-# Codes from here on, and a few others, tell something of a request that lives on.
+# These codes are warnings: the request remains active.
 _WARNINGS_FROM, _WARNINGS_BELOW = 2100, 2200
 _TELLING = frozenset({"10090", "10167", "10197"})
 
 
 class Tally(msgspec.Struct):
-    """One connection, counted."""
+    """The counters of one connection."""
 
     client_id: int
     version: int
@@ -28,19 +28,19 @@ class Tally(msgspec.Struct):
     heard: int = 0
     said: int = 0
     streams: set[tuple[int, str]] = msgspec.field(default_factory=set)
-    # is_welcome: whether it was given order ids, and so is a client and not one that is refused.
     is_welcome: bool = False
+    """Whether the client received an order id, which a refused client does not."""
 
 
 class Visit(msgspec.Struct, frozen=True):
-    """A client came, or left."""
+    """A client connected or left."""
 
     client_id: int
     came: bool
 
 
 class Traffic:
-    """A listener that counts; `tallies` are the connections that stand now, the oldest first."""
+    """A listener that counts messages; `tallies` holds the open connections, oldest first."""
 
     def __init__(self, now_ns: Callable[[], int]) -> None:
         self._now_ns = now_ns
@@ -48,17 +48,17 @@ class Traffic:
         self._visits: list[Visit] = []
 
     def visits(self) -> list[Visit]:
-        """Return who came and who left since this was last asked, in order."""
+        """Return the connects and disconnects since the last call, in order."""
         visits, self._visits = self._visits, []
         return visits
 
     @property
     def tallies(self) -> list[Tally]:
-        """Return the connections that stand now."""
+        """Return the open connections."""
         return list(self._parties.values())
 
     def client_sent(self, peer: Peer, payload: bytes) -> None:
-        """Count what a client says, and note what it subscribes to."""
+        """Count a message from a client, and note its subscription."""
         tally = self._of(peer)
         tally.heard += 1
         texts = payload[:80].decode("ascii", "replace").split("\0")
@@ -69,7 +69,7 @@ class Traffic:
             tally.streams.discard((end[0], texts[end[1]]))
 
     def gateway_sent(self, peer: Peer, frames: bytes) -> None:
-        """Count what a client is told, and note which subscriptions that ends."""
+        """Count messages to a client, and note the subscriptions that they end."""
         tally = self._of(peer)
         for payload in payloads(frames):
             tally.said += 1

@@ -1,4 +1,4 @@
-"""`ibdesk guardian`: reads the settings, and becomes the small process that watches the account."""
+"""`ibdesk guardian`: reads the settings and becomes the process that watches the account."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ibdesk.guardian.launch import become_guardian
 
 
 def run_guardian(connection: Connection, *, is_child: bool) -> None:
-    """Watch until Ctrl-C or SIGTERM; a child also ends when its standard input does.
+    """Watch the account until Ctrl-C or SIGTERM; a child also ends when its standard input closes.
 
     Raises:
-        ConfigError: If a setting is wrong.
+        ConfigError: If a setting is invalid.
     """
     settings = connection.settings(DeskSettings)
     secure_state_folder(settings.state_folder)

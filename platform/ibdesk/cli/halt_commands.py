@@ -1,4 +1,4 @@
-"""The commands that halt, resume and list halts, and their help."""
+"""The commands that halt, resume and list halts, with their options and help."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ibdesk.cli.loading import loading
 
 
 class HaltState(enum.StrEnum):
-    """What remains possible under a halt; the values are those of `ibdesk.model.TradingState`."""
+    """The state of a halt; the values are those of `ibdesk.model.TradingState`."""
 
     REDUCING = "reducing"
     HALTED = "halted"
@@ -27,18 +27,20 @@ class HaltState(enum.StrEnum):
 )
 def halt(
     context: typer.Context,
-    reason: Annotated[str, typer.Argument(help="Why; it goes on the record", show_default=False)],
+    reason: Annotated[str, typer.Argument(help="Reason, for the audit log", show_default=False)],
     *,
     scope: Annotated[str, typer.Option(metavar="SCOPE", help="desk, run:ID or instrument:NAME")] = "desk",
-    state: Annotated[HaltState, typer.Option(help="What remains possible")] = HaltState.HALTED,
+    state: Annotated[
+        HaltState, typer.Option(help="reducing lets orders pass that reduce or protect a position")
+    ] = HaltState.HALTED,
     mode: o.ModeOption = None,
     account: o.Account = None,
     desk: o.DeskAddress = None,
 ) -> None:
-    """Let nothing leave that opens a position, and cancel the orders that would, until a person lifts the halt.
+    """Halt trading: deny and cancel orders that open a position, until a person lifts the halt.
 
-    The desk that runs does it at once. Where none answers, the halt is written for the account, and the next desk holds
-    it. When the engine hangs, use `ibdesk stop`.
+    The running desk halts at once. If none answers, the halt is stored for the account and the next desk applies it.
+    When the engine hangs, use `ibdesk stop`.
     """
     with loading():
         from ibdesk.cli.halts import run_halt
@@ -51,14 +53,16 @@ def halt(
 @command("Trade", "ibdesk resume 20261130-121204-3 'the prices were right'")
 def resume(
     context: typer.Context,
-    halt_id: Annotated[str, typer.Argument(metavar="ID", help="The halt's id, see `ibdesk halts`", show_default=False)],
-    reason: Annotated[str, typer.Argument(help="Why; it goes on the record", show_default=False)],
+    halt_id: Annotated[
+        str, typer.Argument(metavar="ID", help="Id of the halt, see `ibdesk halts`", show_default=False)
+    ],
+    reason: Annotated[str, typer.Argument(help="Reason, for the audit log", show_default=False)],
     *,
     mode: o.ModeOption = None,
     account: o.Account = None,
     desk: o.DeskAddress = None,
 ) -> None:
-    """Lift the halt of this id, once, and no other."""
+    """Lift one halt by its id."""
     with loading():
         from ibdesk.cli.halts import run_resume
         from ibdesk.cli.trading import Connection
@@ -74,7 +78,7 @@ def halts(
     account: o.Account = None,
     desk: o.DeskAddress = None,
 ) -> None:
-    """List the halts that hold, of the desk that runs or, where none answers, of the account."""
+    """List the halts in force: those of the running desk, or of the account if no desk answers."""
     with loading():
         from ibdesk.cli.halts import list_halts
         from ibdesk.cli.trading import Connection

@@ -1,4 +1,4 @@
-"""Halting and resuming from a terminal: by the desk that runs, else in the file of the account."""
+"""`ibdesk halt`, `resume` and `halts`: through the running desk, else in the account's file."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _ATTACH_SECONDS = 10.0
 
 
 def run_halt(connection: Connection, reason: str, *, scope: str, state: str, address: str | None) -> None:
-    """Halt, and print the id that lifts it.
+    """Halt trading, and print the halt's id.
 
     Raises:
-        ConfigError: If a setting is wrong, or no desk runs and the account is not known.
-        DeskError: If there is no such scope or state.
+        ConfigError: If a setting is invalid, or no desk runs and the account is unknown.
+        DeskError: If the scope or the state is unknown.
     """
     settings = _settings(connection)
     with contextlib.ExitStack() as stack:
@@ -51,11 +51,11 @@ def run_halt(connection: Connection, reason: str, *, scope: str, state: str, add
 
 
 def run_resume(connection: Connection, halt_id: str, reason: str, *, address: str | None) -> None:
-    """Lift one halt, and print those that still hold.
+    """Lift one halt, and print those still in force.
 
     Raises:
-        ConfigError: If a setting is wrong, or no desk runs and the account is not known.
-        DeskError: If no such halt holds, or nothing is said.
+        ConfigError: If a setting is invalid, or no desk runs and the account is unknown.
+        DeskError: If no such halt is in force, or the reason is empty.
     """
     settings = _settings(connection)
     with contextlib.ExitStack() as stack:
@@ -73,10 +73,10 @@ def run_resume(connection: Connection, halt_id: str, reason: str, *, address: st
 
 
 def list_halts(connection: Connection, *, address: str | None) -> None:
-    """Print the halts that hold.
+    """Print the halts in force.
 
     Raises:
-        ConfigError: If a setting is wrong, or no desk runs and the account is not known.
+        ConfigError: If a setting is invalid, or no desk runs and the account is unknown.
     """
     settings = _settings(connection)
     with contextlib.ExitStack() as stack:
@@ -94,15 +94,15 @@ def _settings(connection: Connection) -> DeskSettings:
 
 
 def _desk(settings: DeskSettings, address: str | None, stack: contextlib.ExitStack) -> AttachedDesk | None:
-    """Return the desk that runs, None where none does; one at an address that was given must answer.
+    """Return the running desk, or None; a desk at an explicit address must answer.
 
     Raises:
         DetachedError: If the desk at the given address cannot be reached.
-        DeskError: If the desk at the address of the settings is of another mode or account.
+        DeskError: If the desk at the address of the settings has another mode or account.
     """
     where = address_of(address) if address else settings.port()
     is_there = not isinstance(where, SocketAddress) or where.path.exists()
-    # One that was named is of the mode and account that it is of.
+    # A desk named by its address may have any mode and account.
     mode = "" if address else settings.mode
     account = "" if address or mode == "embedded" else settings.tws.account
     try:
@@ -121,7 +121,10 @@ def _desk(settings: DeskSettings, address: str | None, stack: contextlib.ExitSta
 def _file(settings: DeskSettings, stack: contextlib.ExitStack) -> AccountHalts:
     halts = halts_of_account(settings)
     stack.callback(halts.close)
-    line("desk", Text(f"none answers; these are the halts of account {halts.account}, which its next desk holds"))
+    line(
+        "desk",
+        Text(f"none answers; these are the stored halts of account {halts.account}, which its next desk applies"),
+    )
     return halts
 
 
@@ -137,6 +140,6 @@ def _show(halts: Sequence[HaltInfo]) -> None:
 
 
 def _record(settings: DeskSettings, action: str, **facts: str) -> None:
-    """Put it on the audit record; the halt counts, whether or not there is room for that."""
+    """Append to the audit log; the halt is valid even if the log cannot be written."""
     with contextlib.suppress(IbdeskError, OSError):
         record(settings, action, **facts)

@@ -1,7 +1,6 @@
-"""The engine's sign of life, once a second, to the program that started it: `ibdesk up`, or systemd.
+"""The engine's heartbeat, once a second, to the program that started it: `ibdesk up` or systemd.
 
-It is given while the desk's loop comes round. An engine that hangs, in whatever code, is silent, and so is one that was
-stopped: what started it ends it and starts it again.
+It is sent while the desk's event loop runs. An engine that hangs or is stopped sends none, and its parent restarts it.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ from typing import Self
 from ibdesk.telemetry.systemd import notify_systemd
 
 _BEAT_SECONDS = 1.0
-# A loop that has not come round for so long gives no sign of life.
+# No heartbeat is sent while the loop is later than this.
 _LATE_SECONDS = 2.0
 
 
 class Heartbeat:
-    """Gives the sign of life from a thread of its own, from `begin` to the end of the ``with`` block.
+    """A thread that sends the heartbeat from `begin` to the end of the ``with`` block.
 
-    To systemd it goes over the socket that ``NOTIFY_SOCKET`` names (sd_notify(3)); with `to_parent` it is a line on
-    standard output, which nobody else reads then.
+    systemd receives it on the socket named by ``NOTIFY_SOCKET`` (sd_notify(3)). With `to_parent` it is also a line on
+    standard output, which only the parent reads.
     """
 
     def __init__(self, *, to_parent: bool) -> None:
@@ -35,9 +34,9 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
-        """Have Python write down where all threads are when a signal such as systemd's SIGABRT ends this process."""
+        """Dump the stacks of all threads when a signal such as systemd's SIGABRT ends this process."""
         with contextlib.suppress(ValueError, OSError):
-            # A test may stand in for standard error with what is no file.
+            # In a test, standard error may not be a file.
             faulthandler.enable()
         return self
 
@@ -47,14 +46,14 @@ class Heartbeat:
             self._thread.join()
 
     def begin(self, status: str) -> None:
-        """Say that this process is ready, and give the sign of life from now on; later calls change the status only."""
+        """Report this process as ready and start the heartbeat; later calls only change the status."""
         notify_systemd(f"READY=1\nSTATUS={status}")
         if not self._is_begun:
             self._is_begun = True
             self._thread.start()
 
     def follow(self, seconds_behind: Callable[[], float]) -> None:
-        """Give it only while a loop comes round; `seconds_behind` says how long ago it did."""
+        """Send the heartbeat only while a loop runs; `seconds_behind` returns the seconds since its last turn."""
         self._seconds_behind = seconds_behind
 
     def _run(self) -> None:
@@ -67,7 +66,7 @@ class Heartbeat:
 
 
 def _write_line() -> None:
-    """Write a line without waiting: a parent that is stopped reads none, and must not hold this process up."""
+    """Write a line without waiting: a stopped parent reads nothing, and must not block this process."""
     number = sys.stdout.fileno()
     with contextlib.suppress(OSError):
         os.set_blocking(number, False)

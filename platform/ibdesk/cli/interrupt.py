@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: one and the same request to end."""
+"""Handling of Ctrl-C and SIGTERM, which both request the end of the process."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def interrupt() -> None:
-    """Raise what Ctrl-C raises."""
+    """Raise KeyboardInterrupt."""
     raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def on_stop_signals(handler: Callable[[], object]) -> Iterator[None]:
-    """Call `handler`, on the main thread, for each request to end inside the block; then what was before returns."""
+    """Call `handler` on the main thread for each SIGINT or SIGTERM inside the block, then restore the old handlers."""
     before = {number: signal.signal(number, lambda *_: handler()) for number in _SIGNALS}
     try:
         yield
@@ -27,21 +27,21 @@ def on_stop_signals(handler: Callable[[], object]) -> Iterator[None]:
 
 
 def rearm() -> None:
-    """Make the handlers in force interrupt waits again, after libraries were imported.
+    """Install the current handlers again after libraries were imported, so that signals interrupt waits.
 
-    Polars, while it is imported, puts a handler of its own under Python's that restarts system calls, so that Ctrl-C
-    would no longer end a wait for a lock.
+    The import of Polars installs its own handler under Python's. It restarts system calls, so Ctrl-C would no longer
+    end a wait for a lock.
     """
     for number in _SIGNALS:
         signal.signal(number, signal.getsignal(number))
 
 
 class CleanupStack(contextlib.ExitStack):
-    """What a command has opened. It is closed in full: whoever presses Ctrl-C again meanwhile interrupts nothing."""
+    """The open resources of a command. Ctrl-C does not interrupt their closing."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        """Close all, the newest first."""
+        """Close all resources, newest first."""
         with on_stop_signals(lambda: None):
             return bool(super().__exit__(kind, error, trace))

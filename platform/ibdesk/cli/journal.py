@@ -1,4 +1,4 @@
-"""`ibdesk journal`: lists journals, proves that they are whole, and backs them up while their desk writes."""
+"""`ibdesk journal`: lists, verifies and backs up journals, also while their desk writes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def list_journals(folder: Path | None, *, config: Path | None, last: int, as_jso
     """Print the newest journals of a folder.
 
     Raises:
-        JournalError: If there is none.
+        JournalError: If there is no journal.
     """
     chosen = folder or _folder(config)
     found = journal_infos(chosen, current="", limit=last)
@@ -43,11 +43,11 @@ def list_journals(folder: Path | None, *, config: Path | None, last: int, as_jso
 
 
 def verify_all(paths: Sequence[Path], *, config: Path | None, as_json: bool) -> None:
-    """Read journals to their ends and print what each holds, and what is wrong with it.
+    """Read journals in full, and print the content and the faults of each.
 
     Raises:
-        DamagedJournalsError: If something is.
-        JournalError: If there is none.
+        DamagedJournalsError: If a journal has a fault.
+        JournalError: If there is no journal.
     """
     chosen = journals_among(paths or [_folder(config)])
     facts: list[JournalFacts] = []
@@ -66,7 +66,7 @@ def verify_all(paths: Sequence[Path], *, config: Path | None, as_json: bool) -> 
 
 
 def back_up_journal(file: Path, journal: Path | None, *, config: Path | None) -> None:
-    """Copy a journal, by default the newest, into a new file, and print what it holds.
+    """Copy a journal, by default the newest, to a new file, and print its content.
 
     Raises:
         JournalError: If there is no journal, or the file cannot be written.

@@ -1,4 +1,4 @@
-"""The commands about journals and statements, with their options and their help."""
+"""The commands for journals and statements, with their options and help."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from ibdesk.cli.loading import loading
 
 PANEL = "Prove"
 
-journal = group(PANEL, "journal", "List the journals of desks, prove that they are whole, and back them up.")
+journal = group(PANEL, "journal", "List, verify and back up the journals of desks.")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only")]
 
 
 @command(PANEL, "ibdesk journal list", "ibdesk journal list /backup/journals --json", name="list", of=journal)
 def list_(
     context: typer.Context,
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[FOLDER]", help="Folder", show_default="journals in the state folder")
+        Path | None,
+        typer.Argument(metavar="[FOLDER]", help="Folder of journals", show_default="journals in the state folder"),
     ] = None,
-    last: Annotated[int, typer.Option(min=1, max=100_000, help="How many")] = 50,
+    last: Annotated[int, typer.Option(min=1, max=100_000, help="Number of journals")] = 50,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """List journals, the newest first: when each began, its account, and whether it is open, packed or a copy."""
+    """List journals, newest first: start, account, and whether the journal is open, packed or a copy."""
     with loading():
         from ibdesk.cli.journal import list_journals
 
@@ -40,16 +41,16 @@ def verify(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="[PATH]...", help="Folders of journals, or journals", show_default="journals in the state folder"
+            metavar="[PATH]...", help="Journals, or folders of them", show_default="journals in the state folder"
         ),
     ] = [],  # noqa: B006 - typer takes a copy
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Read journals to their ends and tell what is wrong with them; exit with 1 when something is.
+    """Read journals in full and report their faults; exit with 1 if there is one.
 
-    It checks the file (SQLite's own check), the schema, that no number is missing, that each event can be read, and
-    that each journal goes on from one of the same account. A desk may write meanwhile. `ibdesk replay` proves more.
+    Checks the file (SQLite's own check), the schema, that no number is missing, that each event can be read, and that
+    each journal continues one of the same account. A desk may write meanwhile. `ibdesk replay` proves more.
     """
     with loading():
         from ibdesk.cli.journal import verify_all
@@ -65,15 +66,17 @@ def verify(
 )
 def backup(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="New file; packed if its name ends in .gz")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="New file; compressed if its name ends in .gz")],
     journal: Annotated[
         Path | None,
-        typer.Option("--journal", metavar="PATH", help="The journal", show_default="the newest in the state folder"),
+        typer.Option(
+            "--journal", metavar="PATH", help="Journal to copy", show_default="the newest in the state folder"
+        ),
     ] = None,
 ) -> None:
-    """Copy a journal while its desk writes it; the desk does not wait.
+    """Copy a journal. Its desk may continue to write and does not wait.
 
-    The copy is the journal as it was when the copying began. It is there whole, or not at all.
+    The copy is the journal as it was when the copying began. The file appears only when it is complete.
     """
     with loading():
         from ibdesk.cli.journal import back_up_journal
@@ -94,24 +97,25 @@ def statement(
         typer.Option(
             "--journals",
             metavar="PATH",
-            help="Folder of journals, or one of them; may be given repeatedly",
+            help="Journal, or folder of journals; can be repeated",
             show_default="journals in the state folder",
         ),
     ] = [],  # noqa: B006 - typer takes a copy
     account: Annotated[
         str, typer.Option(metavar="ID", help="Only this account of the statement", show_default="all")
     ] = "",
-    zone: Annotated[str, typer.Option(metavar="ZONE", help="Zone of the statement's times")] = "America/New_York",
+    zone: Annotated[str, typer.Option(metavar="ZONE", help="Time zone of the statement")] = "America/New_York",
     tolerance: Annotated[
-        float, typer.Option(min=0, max=86_400, help="Seconds by which times may differ: TWS may tell executions late")
+        float,
+        typer.Option(min=0, max=86_400, help="Seconds by which times may differ, as TWS may report executions late"),
     ] = 60.0,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON and nothing else")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON only")] = False,
 ) -> None:
-    """Compare a statement of IB with the journals of its account, and exit with 1 when something differs.
+    """Compare a statement of IB with the journals of its account; exit with 1 if they differ.
 
-    Executions are joined by their ids: quantity, side, price, time, multiplier and commission. Cash is compared by
-    currency, to the cent: what trades moved, what came and went without one, and what is there at the end.
+    Executions are matched by id and compared in quantity, side, price, time, multiplier and commission. Cash is
+    compared by currency, to the cent: from trades, from other causes, and at the end.
     """
     with loading():
         from ibdesk.cli.statement import compare_statement

@@ -1,4 +1,4 @@
-"""Children that are to go on: what a supervisor needs to start each again when it dies."""
+"""Child processes that a supervisor restarts when they end."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ibdesk.errors import ChildError
 from ibdesk.telemetry.supervision import Policy, Work
 
 PATIENT = Policy(first_seconds=0.2, last_seconds=10.0, steady_seconds=30.0)
-"""The policy of a child that is started again however often it dies."""
+"""The policy of a child that is restarted without limit."""
 READY_SECONDS = 120.0
-"""How long a child of a busy machine may take until it is ready: most of it is the import of libraries."""
+"""The longest start-up of a child on a busy machine, in seconds; imports take most of it."""
 
 
 class KeptChild:
-    """A child that is started again by what `spawn` gives whenever it ends; `close` ends the one there is.
+    """A child process that `spawn` starts again whenever it ends; `close` ends the current one.
 
-    `on_end` is told each end, also of one that was not ready yet, `on_ready` each time that a later one is ready.
-    One that gives a sign of life is ended when it has given none for `silent_seconds`, after `on_silence`.
+    `on_end` is called at each end, also before the child was ready; `on_ready` each time a restarted child is ready.
+    A child without a heartbeat for `silent_seconds` is ended, after a call of `on_silence`.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class KeptChild:
         self._is_first = True
 
     async def work(self) -> None:
-        """Last as long as the child, as the work of a supervisor; cancelled, it leaves the child alone.
+        """Run as long as the child, as a task of a supervisor; cancelling it does not end the child.
 
         Raises:
             ChildError: When the child has ended.
@@ -71,12 +71,12 @@ class KeptChild:
             silent.cancel()
 
     def close(self) -> None:
-        """End the child; one that has ended is left alone."""
+        """End the child, if it still runs."""
         self.child.close()
 
 
 def kept(child: ChildProcess, spawn: Callable[[], ChildProcess]) -> Work:
-    """Return the work of a supervisor that keeps a child, and ends it when it is cancelled."""
+    """Return a task for a supervisor that runs a child, and ends it when the task is cancelled."""
     keeping = KeptChild(child, spawn)
 
     async def work() -> None:

@@ -1,4 +1,4 @@
-"""`ibdesk keys`: what programs come with to the server."""
+"""`ibdesk keys`: manages the API keys of programs."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ from ibdesk_server.settings import Settings
 def create(
     config: Path | None, name: str, role: str, *, scopes: list[str] | None, expires: str, file: Path | None
 ) -> None:
-    """Make a key and print it, or write it to a new file.
+    """Create a key and print it, or write it to a new file.
 
     Raises:
-        IbdeskError: If the name is taken or no name, a scope or the time is none, or the file cannot be made.
+        IbdeskError: If the name is taken, the name, a scope or the lifetime is invalid, or the file cannot be created.
     """
     days = _days(expires)
     if file is not None and file.exists():
-        raise ConfigError(f"{file} exists already: take another file")
+        raise ConfigError(f"{file} already exists: choose another file")
     settings = load_settings(config)
     keys = _keys(settings)
     secret, key = keys.create(name, Role(role), days=days, scopes=scopes, by=operator())
     record(settings, "keys.create", key=key.name, prefix=key.prefix, role_given=role)
-    facts = f"{key.role.value}, {_reach(key)}, good until {moment(key.expires_ns):%Y-%m-%d %H:%M} UTC"
+    facts = f"{key.role.value}, {_reach(key)}, valid until {moment(key.expires_ns):%Y-%m-%d %H:%M} UTC"
     if file is None:
-        console.print(f"{name}: {facts}. Keep the key, it is not shown again:")
+        console.print(f"{name}: {facts}. Store the key, it is not shown again:")
         console.print(secret, soft_wrap=True, markup=False)
         return
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         keys.revoke(name)
-        raise ConfigError(f"the key cannot be written to {file}, and is revoked: {error}") from None
+        raise ConfigError(f"the key could not be written to {file} and is revoked: {error}") from None
     with os.fdopen(handle, "w", encoding="ascii") as out:
         out.write(secret + "\n")
-    console.print(f"{name}: {facts}. It is in {file}, and nowhere else.")
+    console.print(f"{name}: {facts}. The key is in {file} only.")
 
 
 def show(config: Path | None) -> None:
-    """Print all keys.
+    """List all keys.
 
     Raises:
         IbdeskError: If the directory cannot be read.
     """
     keys = _keys(load_settings(config)).all()
     if not keys:
-        console.print("there are no keys yet: `ibdesk keys create NAME` makes one")
+        console.print("there are no keys: create one with `ibdesk keys create NAME`")
         return
     table = plain_table("name", "prefix", "role", "reaches", "by", "until", "last used", "state", title="")
     for key in keys:
@@ -69,7 +69,7 @@ def revoke(config: Path | None, name: str) -> None:
     """Revoke a key permanently.
 
     Raises:
-        IbdeskError: If there is no such key.
+        IbdeskError: If the key does not exist.
     """
     settings = load_settings(config)
     key = _keys(settings).revoke(name)

@@ -1,4 +1,4 @@
-"""Reading the libraries that a command needs, which can take seconds."""
+"""A status line while a command imports its libraries, which can take seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ibdesk.cli.screen import console
 
 @contextlib.contextmanager
 def loading() -> Iterator[None]:
-    """Show, on a terminal, that libraries are being imported inside the block; Ctrl-C works as before after it."""
+    """Show on a terminal that libraries are being imported inside the block; then restore Ctrl-C."""
     try:
         with console.status("loading ...") if console.is_terminal else contextlib.nullcontext():
             yield

@@ -1,4 +1,4 @@
-"""Addresses that log a browser in, once: shown on a terminal, and never written into a file or a service's log."""
+"""One-time login addresses for browsers: shown on a terminal, never written to a file or a service's log."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ibdesk_server.settings import Settings
 
 
 def login_hint() -> str:
-    """Return how a browser is logged in."""
-    return "each address above logs one browser in, once" if is_on_terminal() else "`ibdesk login` logs a browser in"
+    """Return a hint how to log a browser in."""
+    return "each address above logs in one browser, once" if is_on_terminal() else "`ibdesk login` logs a browser in"
 
 
 def is_on_terminal() -> bool:
-    """Return whether a person sees what is printed; colors that are forced on a pipe make it no terminal."""
+    """Return whether standard output is a terminal; a pipe with forced colors is not."""
     return sys.stdout.isatty()
 
 
 def show_login(label: str, url: str, login_url: Callable[[], str]) -> None:
-    """Print an address under a step: on a terminal one that logs in, once, elsewhere the address alone."""
+    """Print an address: on a terminal a one-time login address, elsewhere the plain one."""
     if is_on_terminal():
         line(label, address(login_url()))
     else:
@@ -33,10 +33,10 @@ def show_login(label: str, url: str, login_url: Callable[[], str]) -> None:
 
 
 def print_login(config: Path | None, *, url: str | None) -> None:
-    """Print an address that logs a browser in at the server of this machine, once.
+    """Print a one-time login address of the server on this machine.
 
     Raises:
-        ConfigError: If the keys cannot be read or made.
+        ConfigError: If the keys cannot be read or created.
     """
     settings = Settings.load(config=config)
     root = url or address_url(settings.server.host, settings.server.port, is_encrypted=settings.server.tls.encrypted)

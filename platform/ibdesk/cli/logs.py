@@ -1,4 +1,4 @@
-"""The log of a command's process, and what a command puts on the audit record."""
+"""The log of a command's process, and its entries in the audit log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ibdesk.telemetry import Logs, LogSettings, secrets_in
 
 
 class _LogTree(SettingsTree):
-    """What a process reads of the tree that needs no more of it than its log."""
+    """The settings of a process that needs only its log."""
 
     others: ClassVar[frozenset[str]] = DeskSettings.others | (
         frozenset(DeskSettings.model_fields) - {"log", "state_folder"}
@@ -27,12 +27,12 @@ class _LogTree(SettingsTree):
 
 
 def open_log(process: str, settings: DeskSettings | None = None, *, is_child: bool = False) -> Logs:
-    """Begin the log of this process, by default as the environment and the file of settings say.
+    """Set up the log of this process, by default from the environment and the settings file.
 
-    A child's lines go to its file alone: what it writes to standard error, its parent takes for its last words.
+    A child logs to its file only: its parent reports its standard error as the cause of its end.
 
     Raises:
-        ConfigError: If a setting is wrong, or the file cannot be written.
+        ConfigError: If a setting is invalid, or the file cannot be written.
     """
     tree = settings or _LogTree.load()
     log = tree.log
@@ -42,12 +42,12 @@ def open_log(process: str, settings: DeskSettings | None = None, *, is_child: bo
 
 
 def record(settings: DeskSettings, action: str, *, outcome: str = "done", **facts: Any) -> None:
-    """Put what somebody did at the command line on the audit record.
+    """Append an action of the command line to the audit log.
 
     Raises:
-        AuditError: If it cannot be written.
+        AuditError: If the log cannot be written.
     """
     with contextlib.suppress(KeyError, OSError):
-        # A user without a name is one all the same.
+        # A user id may have no name.
         facts["user"] = getpass.getuser()
     AuditLog(settings.state_folder / "audit").append(action, by="local", role="admin", outcome=outcome, **facts)

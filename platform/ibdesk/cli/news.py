@@ -1,4 +1,4 @@
-"""What a desk's feed says, in lines for people."""
+"""Events of a desk's feed as readable lines."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _ENDED_UNFILLED = frozenset({"rejected", "cancelled", "expired", "unknown"})
 
 
 class News:
-    """Turns rows of the feed into lines for people, each piece of news once."""
+    """Turns rows of the feed into readable lines, each event once."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
         self._link = "up"
 
     def of(self, rows: dict[Topic, list[Row]]) -> list[Text]:
-        """Return the lines that these rows make."""
+        """Return the lines for new events in these rows."""
         lines = [self._fill(row) for row in rows.get(Topic.FILLS, ()) if self._is_new(row["execution_id"])]
         lines += [self._order(row) for row in rows.get(Topic.ORDERS, ()) if self._tells(row)]
         lines += [_alert(row) for row in rows.get(Topic.ALERTS, ())]
@@ -37,7 +37,7 @@ class News:
         return True
 
     def _tells(self, row: Row) -> bool:
-        """Return whether an order ended in another way than by its fills; a denied one has an alert of its own."""
+        """Return whether an order newly ended unfilled; a denied order has its own alert."""
         return row["status"] in _ENDED_UNFILLED and self._is_new(f"{row['id']} {row['status']}")
 
     @staticmethod
@@ -53,7 +53,7 @@ class News:
 
 
 def warnings(rows: dict[Topic, list[Row]]) -> list[Text]:
-    """Return the lines of those alerts that are more than information."""
+    """Return a line for each alert above severity info."""
     return [_alert(row) for row in rows.get(Topic.ALERTS, ()) if row["severity"] != "info"]
 
 

@@ -1,4 +1,4 @@
-"""The options that commands share, each with its type and its line of help."""
+"""The options that commands share, each with its type and help."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ibdesk.errors import ConfigError
 
 
 class Mode(enum.StrEnum):
-    """What a desk connects to; the values are those of `ibdesk.config.Mode`."""
+    """The kind of TWS that a desk connects to; the values are those of `ibdesk.config.Mode`."""
 
     EMBEDDED = "embedded"
     PAPER = "paper"
@@ -20,7 +20,7 @@ class Mode(enum.StrEnum):
 
 
 class Commission(enum.StrEnum):
-    """What trading costs in a backtest."""
+    """The commission schedule of a backtest."""
 
     FIXED = "fixed"
     TIERED = "tiered"
@@ -30,15 +30,15 @@ class Commission(enum.StrEnum):
 _TWS = "TWS or IB Gateway"
 _WEB = "Web"
 
-# SAMPLE: what `--sample` stands for, in the words of the help.
-SAMPLE = "the sample: daily prices of AAPL, GOOG, IBM and MSFT, 2000 to 2013"
+# The meaning of `--sample` in help texts.
+SAMPLE = "the sample prices: daily AAPL, GOOG, IBM and MSFT, 2000 to 2013"
 
 StrategyFile = Annotated[
     Path, typer.Argument(metavar="STRATEGY", help="Strategy file, such as strategies/ema_cross.py")
 ]
 Parameters = Annotated[
     list[str],
-    typer.Option("--param", "-p", metavar="NAME=VALUE", help="A parameter of the strategy; may be given repeatedly"),
+    typer.Option("--param", "-p", metavar="NAME=VALUE", help="A parameter of the strategy; can be repeated"),
 ]
 Symbols = Annotated[
     str, typer.Option(metavar="AAPL,MSFT", help="Only these symbols, separated by commas", show_default="all")
@@ -49,14 +49,14 @@ On = Annotated[
         "--on", metavar="AAPL,MSFT", help="Instruments: stocks (AAPL), currencies (EUR.USD), futures (ES-202612)"
     ),
 ]
-BarLength = Annotated[str, typer.Option("--bar", help="Length of the bars: 5 secs, 1 min, 4 hours, 1 day")]
+BarLength = Annotated[str, typer.Option("--bar", help="Bar length: 5 secs, 1 min, 4 hours, 1 day")]
 Report = Annotated[
     Path | None,
     typer.Option(metavar="PATH", help="Write an HTML report with plots to this file or folder", show_default=False),
 ]
 Seconds = Annotated[
     float | None,
-    typer.Option("--for", metavar="SECONDS", min=0, help="End by itself after so long", show_default="until Ctrl-C"),
+    typer.Option("--for", metavar="SECONDS", min=0, help="Stop after this time", show_default="until Ctrl-C"),
 ]
 Speed = Annotated[float, typer.Option(min=0.1, max=100, help="Market seconds per real second (20 = 20 times as fast).")]
 
@@ -64,18 +64,16 @@ ModeOption = Annotated[
     Mode | None,
     typer.Option(
         "--mode",
-        help="Our own gateway, a TWS on paper, or live money",
+        help="embedded (simulated TWS), paper or live",
         show_default="mode: embedded",
         rich_help_panel=_TWS,
     ),
 ]
 TwsHost = Annotated[
     str | None,
-    typer.Option(
-        "--tws-host", "--host", help="Where it runs", show_default="tws.host: 127.0.0.1", rich_help_panel=_TWS
-    ),
+    typer.Option("--tws-host", "--host", help="Host of TWS", show_default="tws.host: 127.0.0.1", rich_help_panel=_TWS),
 ]
-_PORT_HELP = "Its API port: TWS 7497 (paper) or 7496 (live), IB Gateway 4002 or 4001"
+_PORT_HELP = "API port: TWS 7497 (paper) or 7496 (live), IB Gateway 4002 or 4001"
 RunPort = Annotated[
     int | None,
     typer.Option(
@@ -105,7 +103,7 @@ Resume = Annotated[
     str | None,
     typer.Option(
         metavar="ID",
-        help="Lift the halt of this id, once; one that was lifted before lifts nothing",
+        help="Lift the halt with this id; no effect if it was lifted before",
         show_default=False,
     ),
 ]
@@ -113,7 +111,7 @@ TakeOverRun = Annotated[
     str,
     typer.Option(
         metavar="RUN",
-        help="Go on with the book of a run that an earlier desk left, with the parameters, instruments and bars of now",
+        help="Continue with the book of an earlier desk's run, with the parameters, instruments and bars given here",
         show_default=False,
     ),
 ]
@@ -121,21 +119,19 @@ Budget = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=VALUE",
-        help="A limit of the run's own beside those of the account, such as max_daily_loss=500; may come again",
+        help="A limit of the run, such as max_daily_loss=500, in addition to the account's; can be repeated",
         show_default=False,
     ),
 ]
 ClientId = Annotated[
     int | None,
-    typer.Option(
-        min=0, help="Number of this program at that TWS", show_default="tws.client_id: 1", rich_help_panel=_TWS
-    ),
+    typer.Option(min=0, help="Client id at TWS", show_default="tws.client_id: 1", rich_help_panel=_TWS),
 ]
 Account = Annotated[
     str | None,
     typer.Option(
         metavar="ID",
-        help="Account to trade; live money needs it",
+        help="Account to trade; required for live",
         show_default="tws.account: the only one",
         rich_help_panel=_TWS,
     ),
@@ -146,7 +142,7 @@ EmbeddedSpeed = Annotated[
         "--speed",
         min=0.1,
         max=100,
-        help="Embedded only: how many seconds of market time pass in one second",
+        help="Market seconds per real second (embedded mode only)",
         show_default="gateway.speed: 1",
         rich_help_panel=_TWS,
     ),
@@ -158,7 +154,7 @@ ApiPort = Annotated[
         "--port",
         min=0,
         max=65535,
-        help="Port of API and feed; the next free one if taken",
+        help="Port of API and feed; if taken, the next free one",
         show_default="server.port: 8000",
         rich_help_panel=_WEB,
     ),
@@ -176,7 +172,11 @@ WebPort = Annotated[
 Workers = Annotated[
     int | None,
     typer.Option(
-        min=1, max=64, help="Processes that serve API and feed", show_default="server.workers: 1", rich_help_panel=_WEB
+        min=1,
+        max=64,
+        help="Number of processes that serve API and feed",
+        show_default="server.workers: 1",
+        rich_help_panel=_WEB,
     ),
 ]
 DeskAddress = Annotated[
@@ -184,20 +184,24 @@ DeskAddress = Annotated[
     typer.Option(
         "--desk",
         metavar="ADDRESS",
-        help="Where engine and web meet, such as unix:/run/ibdesk/desk.sock",
+        help="Address of the desk port, such as unix:/run/ibdesk/desk.sock",
         show_default="port_address: a socket in state_folder",
     ),
 ]
 EndWithStdin = Annotated[
     bool,
-    typer.Option("--end-with-stdin", help="Be a child: one line when ready, end with standard input", hidden=True),
+    typer.Option(
+        "--end-with-stdin",
+        help="Run as a child process: print one line when ready, end when standard input closes",
+        hidden=True,
+    ),
 ]
 Worker = Annotated[
     int | None,
     typer.Option(
         "--worker",
         min=1,
-        help="Be the child of this number: one line when ready, a shared port, end with standard input",
+        help="Run as the child of this number: share the port, print one line when ready, end with standard input",
         hidden=True,
     ),
 ]
@@ -206,7 +210,7 @@ DashboardPort = Annotated[
     typer.Option(
         min=0,
         max=65535,
-        help="Port of the dashboard; the next free one if taken",
+        help="Port of the dashboard; if taken, the next free one",
         show_default="dashboard.port: 5006",
         rich_help_panel=_WEB,
     ),
@@ -215,32 +219,32 @@ Dashboard = Annotated[bool, typer.Option(help="Serve the dashboard too", rich_he
 
 
 def names(text: str) -> list[str]:
-    """Return the names of a list separated by commas, each once."""
+    """Return the names of a comma-separated list, without duplicates."""
     return list(dict.fromkeys(name for name in (part.strip() for part in text.split(",")) if name))
 
 
 def parameters(pairs: list[str]) -> dict[str, object]:
-    """Return what ``name=value`` pairs say; values stay text, which the strategy's fields read.
+    """Return the ``name=value`` pairs as a dictionary; values stay text, which the strategy's fields parse.
 
     Raises:
-        ConfigError: If one has no name, no ``=``, or a name comes twice.
+        ConfigError: If a pair has no name or no ``=``, or a name is repeated.
     """
     found: dict[str, object] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.strip():
-            raise ConfigError(f"--param {pair!r} is no parameter: write it as name=value, such as fast=10")
+            raise ConfigError(f"--param {pair!r} is not valid: write it as name=value, such as fast=10")
         if name.strip() in found:
-            raise ConfigError(f"--param {name.strip()} is given twice: which value is meant?")
+            raise ConfigError(f"--param {name.strip()} is given twice: keep one")
         found[name.strip()] = value.strip()
     return found
 
 
 def budget(pairs: list[str] | None) -> dict[str, float]:
-    """Return the limits that ``name=value`` pairs give a run.
+    """Return the run's limits from ``name=value`` pairs.
 
     Raises:
-        ConfigError: If one has no name, or its value is not a number.
+        ConfigError: If a pair has no name, or its value is not a number.
     """
     found: dict[str, float] = {}
     for pair in pairs or ():
@@ -254,18 +258,16 @@ def budget(pairs: list[str] | None) -> dict[str, float]:
     return found
 
 
-_DATA = "What a file of bars does not say itself"
+_DATA = "Facts that a file of bars does not contain"
 Symbol = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME", help="The instrument of a file that names none", show_default=False, rich_help_panel=_DATA
-    ),
+    typer.Option(metavar="NAME", help="Instrument, if the file names none", show_default=False, rich_help_panel=_DATA),
 ]
 Zone = Annotated[
     str | None,
     typer.Option(
         metavar="ZONE",
-        help="Zone of times that carry none, such as America/New_York",
+        help="Time zone of times without one, such as America/New_York",
         show_default=False,
         rich_help_panel=_DATA,
     ),
@@ -273,12 +275,14 @@ Zone = Annotated[
 DateOrder = Annotated[
     str | None,
     typer.Option(
-        metavar="ORDER", help="mdy or dmy, for dates like 01/02/2024", show_default=False, rich_help_panel=_DATA
+        metavar="ORDER", help="mdy or dmy, for dates such as 01/02/2024", show_default=False, rich_help_panel=_DATA
     ),
 ]
 Decimal = Annotated[
     str | None,
-    typer.Option(metavar="MARK", help=". or , for numbers like 1,234", show_default=False, rich_help_panel=_DATA),
+    typer.Option(
+        metavar="MARK", help="Decimal mark, . or , for numbers such as 1,234", show_default=False, rich_help_panel=_DATA
+    ),
 ]
 Format = Annotated[
     str | None,
@@ -293,7 +297,7 @@ Interval = Annotated[
     list[str],
     typer.Option(
         metavar="LENGTH",
-        help="How long bars last; 'SYMBOL=1 day' for each where lengths differ",
+        help="Bar length; SYMBOL=LENGTH for each symbol if lengths differ",
         show_default=False,
         rich_help_panel=_DATA,
     ),
@@ -303,7 +307,7 @@ Splits = Annotated[
     typer.Option(
         "--split",
         metavar="SPLIT",
-        help="A split to take out of the prices: 'AAPL 2020-08-31 4:1'",
+        help="A split to adjust prices for: 'AAPL 2020-08-31 4:1'",
         show_default=False,
         rich_help_panel=_DATA,
     ),

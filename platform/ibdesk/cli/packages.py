@@ -1,4 +1,4 @@
-"""Packages that an extra of ibdesk brings, and that somebody may not have."""
+"""Packages that an extra of ibdesk installs and that may be missing."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import importlib.util
 
 
 def check_packages(*names: str) -> None:
-    """Refuse to begin when a package is missing that is needed later, or by another process.
+    """Check for packages that are needed later or by another process.
 
     Raises:
-        ModuleNotFoundError: If one is.
+        ModuleNotFoundError: If a package is missing.
     """
     for name in names:
         if importlib.util.find_spec(name) is None:

@@ -1,4 +1,4 @@
-"""Files of bars as commands read them: what a file does not say is an option."""
+"""Reading of files of bars for commands; facts that a file does not contain are options."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PAIR = re.compile(r"'([^']*)': '([^']*)'")
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """What a file of bars does not say itself; see `read_bars`."""
+    """Facts that a file of bars does not contain; see `read_bars`."""
 
     symbol: str | None = None
     zone: str | None = None
@@ -30,10 +30,10 @@ NOTHING = Reading()
 
 
 def read_file(path: Path, reading: Reading = NOTHING) -> Bars:
-    """Return the bars of a file, or of all files of a folder; bars may be missing in it.
+    """Return the bars of a file, or of all files of a folder; gaps are allowed.
 
     Raises:
-        DataError: If they cannot be used; what has to be asked for is named as an option.
+        DataError: If the bars cannot be used; the remedy is named as an option.
     """
     if not path.exists():
         raise DataError(f"there is no file {path}: name a file of bars, or a folder of them")
@@ -44,28 +44,28 @@ def read_file(path: Path, reading: Reading = NOTHING) -> Bars:
 
 
 def interval_of(texts: Sequence[str]) -> str | dict[str, str] | None:
-    """Return what ``--interval`` says: one length for all, or ``SYMBOL=LENGTH`` for each.
+    """Return the value of ``--interval``: one length for all symbols, or ``SYMBOL=LENGTH`` for each.
 
     Raises:
-        ConfigError: If it says both, or several lengths for all.
+        ConfigError: If both forms are mixed, or several lengths are given for all.
     """
     named = dict(text.split("=", 1) for text in texts if "=" in text)
     if named and len(named) == len(texts):
         return {symbol.strip(): length for symbol, length in named.items()}
     if len(texts) > 1:
-        raise ConfigError("--interval is given once for all symbols, or as SYMBOL=LENGTH for each")
+        raise ConfigError("give --interval once for all symbols, or as SYMBOL=LENGTH for each")
     return texts[0] if texts else None
 
 
 def as_options(sentence: str) -> str:
-    """Return a sentence of `read_bars` with its arguments written as options."""
+    """Return a message of `read_bars` with its arguments written as options."""
 
     def each_length(match: re.Match[str]) -> str:
         return " ".join(f"--interval '{symbol}={length}'" for symbol, length in _PAIR.findall(match[1]))
 
     sentence = re.sub(r"interval=\{([^}]*)\}", each_length, sentence)
-    # Instruments are objects of Python: in a terminal one symbol after the other is read.
-    sentence = re.sub(r"instruments=\{('[^']*'): [^}]*\}", r"--symbol \1 to read that one alone", sentence)
+    # Instrument objects cannot be typed in a terminal: there, read one symbol at a time.
+    sentence = re.sub(r"instruments=\{('[^']*'): [^}]*\}", r"--symbol \1 to read only this symbol", sentence)
     sentence = re.sub(r"splits=\['([^']*)'\]", r"--split '\1'", sentence)
     sentence = re.sub(r"interval='([^']*)'", r"--interval '\1'", sentence)
     sentence = sentence.replace("date_order='", "--date-order='").replace("allow_gaps=True", "--allow-gaps")

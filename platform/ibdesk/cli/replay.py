@@ -1,4 +1,4 @@
-"""`ibdesk replay`: the proof that a journal's decisions can be had again."""
+"""`ibdesk replay`: proves that a journal's decisions are reproducible."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ibdesk.store import ReplayReport, replay
 
 
 def replay_journal(path: Path) -> ReplayReport:
-    """Replay a journal and print what it went through.
+    """Replay a journal and print its counts.
 
     Raises:
-        JournalError: If it cannot be read.
+        JournalError: If the journal cannot be read.
         StrategyError: If a strategy's file is missing or has changed.
         ReplayMismatchError: At the first action that differs.
     """
@@ -25,8 +25,8 @@ def replay_journal(path: Path) -> ReplayReport:
             report = replay(path)
     line(
         "equal",
-        f"a fresh engine, fed the {report.events:,} events, did the same byte for byte: "
-        f"{_count(report.actions, 'action')}, among them {_count(report.orders, 'order')}, "
+        f"a fresh engine, fed the {report.events:,} events, repeated its actions byte for byte: "
+        f"{_count(report.actions, 'action')}, including {_count(report.orders, 'order')}, "
         f"of {', '.join(report.runs) or 'no run'}",
         style="bold green",
     )
@@ -34,7 +34,7 @@ def replay_journal(path: Path) -> ReplayReport:
 
 
 def journals_among(paths: Iterable[Path]) -> list[Path]:
-    """Return each journal once; the files that SQLite keeps beside one (``-wal``, ``-shm``) belong to it."""
+    """Return each journal once; SQLite's files beside it (``-wal``, ``-shm``) belong to it."""
     return list(dict.fromkeys(_journal_of(path) for path in paths))
 
 

@@ -1,4 +1,4 @@
-"""`ibdesk run`: a strategy on a desk in this process, and what it trades, line by line."""
+"""`ibdesk run`: runs a strategy on a desk in this process and prints its trades."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _CHECK_SECONDS = 1.0
 
 
 def run_until_stopped(connection: Connection, run: Run, *, seconds: float | None, flatten: bool) -> None:
-    """Run a strategy until Ctrl-C or for some seconds, then print what it traded.
+    """Run a strategy until Ctrl-C or for some seconds, then print its trades.
 
     Raises:
-        IbdeskError: If it cannot be started, or fails.
+        IbdeskError: If the run cannot be started, or fails.
     """
     run.check()
     settings = connection.settings(DeskSettings)
@@ -44,7 +44,7 @@ def run_until_stopped(connection: Connection, run: Run, *, seconds: float | None
 
 
 def _watch(desk: Desk, run_id: str, *, seconds: float | None) -> None:
-    """Print the news of the desk until the time is up."""
+    """Print the desk's events until the time is up."""
     wake, news = threading.Event(), News()
     reader, _ = desk.feed.subscribe(wake.set)
     ends = float("inf") if seconds is None else time.monotonic() + seconds

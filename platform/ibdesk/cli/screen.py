@@ -1,4 +1,4 @@
-"""What the commands write on: the terminal, and how a thing is shown on it."""
+"""Output of the commands to the terminal: facts, tables, and formats of figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console, ConsoleDimensions
 from rich.table import Column, Table
 from rich.text import Text
 
-# As wide as any line: a pipe or a file cuts and wraps nothing.
+# Wider than any line, so that output to a pipe or file is not cut or wrapped.
 _UNLIMITED = 10_000
 
 
@@ -44,7 +44,7 @@ def step(text: str) -> None:
 
 
 def line(label: str, value: str | Text, *, style: str = "dim") -> None:
-    """Print one fact under a step. Words wrap under themselves; a `Text`, such as an address, is not broken."""
+    """Print one fact under a step. A string wraps in its column; a `Text`, such as an address, is not broken."""
     heading = Text(f"  {label:<11}", style=style)
     if isinstance(value, Text):
         console.print(Text.assemble(heading, value), soft_wrap=True)
@@ -55,18 +55,18 @@ def line(label: str, value: str | Text, *, style: str = "dim") -> None:
 
 
 def address(url: str) -> Text:
-    """Return an address that most terminals open with a click."""
+    """Return a link that most terminals open with a click."""
     return Text(url, style=f"underline link {url}")
 
 
 def file_address(path: Path) -> Text:
-    """Return the path of a file as an address."""
+    """Return a link to a file."""
     return address(path.resolve().as_uri())
 
 
 @contextlib.contextmanager
 def waiting(text: str) -> Iterator[None]:
-    """Show that something is under way inside the block; on a pipe, one line at its start."""
+    """Show a status inside the block; on a pipe, print one line at its start."""
     if not console.is_terminal:
         console.print(f"  {text} ...")
         yield
@@ -85,7 +85,7 @@ def plain_table(*headings: str, title: str, right: int = 0) -> Table:
 
 
 def show_table(table: Table) -> None:
-    """Print a table whole: on a terminal that is too narrow its lines go on in the next ones, and nothing is cut."""
+    """Print a table uncut; on a terminal that is too narrow its lines wrap."""
     width = console.measure(table, options=console.options.update(width=_UNLIMITED)).maximum
     if width <= console.width:
         console.print(table)
@@ -95,16 +95,16 @@ def show_table(table: Table) -> None:
 
 
 def money(amount: float | None) -> Text:
-    """Return an amount with its sign and two decimals, red when it is a loss; a dash for nothing."""
+    """Return an amount with two decimals, red if it is negative; a dash for None or NaN."""
     if amount is None or math.isnan(amount):
         return Text(_DASH, style="dim")
-    # What rounds to nothing has no sign.
+    # Avoid the sign of a negative zero.
     amount = round(amount, 2) + 0.0
     return Text(f"{_MINUS if amount < 0 else ''}{abs(amount):,.2f}", style="red" if amount < 0 else "")
 
 
 def price(figure: float | None) -> str:
-    """Return a price with two decimals at least and five at most; a dash for nothing."""
+    """Return a price with two to five decimals; a dash for None or NaN."""
     if figure is None or math.isnan(figure):
         return _DASH
     digits = f"{figure:,.5f}".rstrip("0")
@@ -113,7 +113,7 @@ def price(figure: float | None) -> str:
 
 
 def quantity(figure: float) -> str:
-    """Return a quantity without needless decimals."""
+    """Return a quantity without trailing zeros."""
     return f"{_MINUS if figure < 0 else ''}{abs(figure):,.10g}"
 
 
@@ -125,12 +125,12 @@ def milliseconds(figure: float) -> str:
 
 
 def span(seconds: float) -> str:
-    """Return a length of time as ``mm:ss`` or ``h:mm:ss``."""
+    """Return a duration as ``mm:ss`` or ``h:mm:ss``."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
 
 
 def until(seconds: float | None) -> str:
-    """Return in words what ends a command that runs for so long."""
+    """Return in words what ends a command that runs for `seconds`."""
     return "Ctrl-C" if seconds is None else f"in {seconds:g} seconds, or Ctrl-C"

@@ -1,4 +1,4 @@
-"""Doing several things at once until somebody or something ends them: what every command that serves has in common."""
+"""Running several coroutines until one ends or the user stops them, for all commands that serve."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 def serve(*works: Work, seconds: float | None, begun: Callable[[], None] = lambda: None) -> None:
-    """Do everything until Ctrl-C, SIGTERM, the end of one of the works, or for some seconds.
+    """Run `works` until Ctrl-C, SIGTERM, the end of one of them, or for some seconds.
 
-    `begun` is called once Ctrl-C ends it in an orderly way: only then may anybody be told to press it.
+    `begun` is called once Ctrl-C is handled in an orderly way; only then may the user be told to press it.
 
     Raises:
-        Exception: What one of them failed of.
+        Exception: The exception that ended one of them.
     """
     spare_from_collection()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:

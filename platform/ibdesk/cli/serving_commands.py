@@ -1,4 +1,4 @@
-"""The commands that serve a desk, all of it at once or process by process, with their options and their help."""
+"""The commands that serve a desk, as a whole or process by process, with their options and help."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def up(
     budget: o.Budget = None,
     dashboard: o.Dashboard = True,
 ) -> None:
-    """Open a desk and serve its API, its feed and its dashboard until Ctrl-C, each in a process of its own.
+    """Open a desk and serve its API, feed and dashboard until Ctrl-C, each in its own process.
 
     Strategies of the folder strategies/ can be started and stopped over the API; --strategy starts one at once.
     """
@@ -114,9 +114,10 @@ def engine(
     budget: o.Budget = None,
     end_with_stdin: o.EndWithStdin = False,
 ) -> None:
-    """Keep a desk open, reachable for `ibdesk web` and for Desk.attach(), until Ctrl-C. There is one for an account.
+    """Keep a desk open for `ibdesk web` and Desk.attach() until Ctrl-C. An account has one engine.
 
-    Runs go on when the engine is started again: what a strategy held is shown as orphaned until it is started again.
+    After a restart, runs of the previous engine and their positions are shown as orphaned until the strategy is
+    started again.
     """
     with loading():
         from ibdesk.cli.engine import run_engine
@@ -154,11 +155,11 @@ def guardian(
     *,
     end_with_stdin: o.EndWithStdin = False,
 ) -> None:
-    """Watch the account beside the engine, over a connection of its own, and stop everything when it must.
+    """Watch the account over a separate connection, and stop trading when a rule requires it.
 
     It acts on its own limits (section guardian of the settings), on an engine that does not answer, on books that
-    differ from the account, and on what a person asks: ibdesk stop, or a file named STOP in the state folder. While
-    it acts the engine is fenced off by a halt, which only a person lifts. `ibdesk up` starts it by itself.
+    differ from the account, and on a person's command: `ibdesk stop`, or a file named STOP in the state folder. Its
+    halt fences the engine off until a person lifts it. `ibdesk up` starts the guardian automatically.
     """
     with loading():
         from ibdesk.cli.guardian import run_guardian
@@ -182,9 +183,9 @@ def web(
     *,
     worker: o.Worker = None,
 ) -> None:
-    """Serve API and feed of a desk that `ibdesk engine` keeps open, until Ctrl-C.
+    """Serve API and feed of a desk opened by `ibdesk engine`, until Ctrl-C.
 
-    The engine may come later, go, and come back: meanwhile requests are answered with 503, and the feed waits.
+    The engine may start later or restart: meanwhile requests are answered with 503, and the feed waits.
     """
     with loading():
         from ibdesk.cli.workers import run_web
@@ -208,16 +209,18 @@ def dashboard(
     context: typer.Context,
     feed: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Address of the feed", show_default="dashboard.feed: that of this machine"),
+        typer.Option(
+            metavar="URL", help="Address of the feed", show_default="dashboard.feed: the feed of this machine"
+        ),
     ] = None,
     port: Annotated[
         int | None,
         typer.Option(min=0, max=65535, help="Port of the dashboard", show_default="dashboard.port: 5006"),
     ] = None,
 ) -> None:
-    """Show a desk in the browser, from the feed that `ibdesk web` serves, until Ctrl-C.
+    """Serve the dashboard of a desk from the feed of `ibdesk web`, until Ctrl-C.
 
-    The web server may come later, go, and come back: the pages say so and go on.
+    The web server may start later or restart: the pages report it and reconnect.
     """
     with loading():
         from ibdesk.cli import dashboard as dashboards

@@ -1,4 +1,4 @@
-"""`ibdesk statement`: joins a statement of the broker with the journals, and prints what agrees and what differs."""
+"""`ibdesk statement`: compares a statement of IB with the journals, and prints agreements and differences."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def compare_statement(
     tolerance_seconds: float,
     as_json: bool,
 ) -> None:
-    """Compare each account of a statement with its journals, and print what was found.
+    """Compare each account of a statement with its journals, and print the result.
 
     Raises:
         ConfigError: If the zone or the account is unknown.
-        JournalError: If there is no journal of one of the accounts; the others are printed first.
+        JournalError: If an account has no journal; the other accounts are printed first.
         StatementError: If the statement cannot be read.
         StatementDiffersError: If something differs.
     """
@@ -83,7 +83,7 @@ def _chosen(statements: list[Statement], account: str, file: Path) -> list[State
     chosen = [each for each in statements if account in ("", each.account)]
     if not chosen:
         names = ", ".join(each.account for each in statements)
-        raise ConfigError(f"--account {account} is not in {file}, which is of {names}")
+        raise ConfigError(f"--account {account} is not in {file}, which has {names}")
     return chosen
 
 
@@ -92,7 +92,7 @@ def _show(report: StatementReport) -> None:
     line("statement", f"{report.executions_there:,} executions")
     line("journals", f"{report.executions_here:,} executions in {len(report.journals):,} journals")
     if report.outside:
-        line("outside", f"{report.outside:,} executions of the journals are not of this period")
+        line("outside", f"{report.outside:,} executions of the journals are outside this period")
     line("agree", f"{report.agreed:,} executions", style="green")
     if report.cash:
         show_table(_cash_table(report))
@@ -105,9 +105,9 @@ def _show(report: StatementReport) -> None:
         for each in found[:_SHOWN]:
             line(heading, each.text, style="bold red")
         if len(found) > _SHOWN:
-            line(heading, f"and {len(found) - _SHOWN:,} more: --json has all", style="bold red")
+            line(heading, f"and {len(found) - _SHOWN:,} more: --json prints all", style="bold red")
     if not report.differences:
-        console.print("[green]equal[/]: statement and journals agree in all that both have")
+        console.print("[green]equal[/]: statement and journals agree in everything that both contain")
 
 
 def _period(report: StatementReport) -> str:
@@ -116,7 +116,7 @@ def _period(report: StatementReport) -> str:
 
 
 def _cash_table(report: StatementReport) -> Table:
-    """Return what each currency moved; each figure of the journals stands above that of the statement."""
+    """Return the cash of each currency, the journals' figures above the statement's."""
     table = plain_table("cash", "", "trades", "commissions", "other", "at the end", title="", right=4)
     for each in report.cash:
         here = (each.trades_here, each.commissions_here, each.other_here, each.ending_here)

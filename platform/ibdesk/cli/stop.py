@@ -1,4 +1,4 @@
-"""`ibdesk stop`: stops the account, whatever else runs or hangs."""
+"""`ibdesk stop`: stops trading in the account, even if the engine hangs."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from ibdesk.guardian.request import StopOutcome, StopRequest, stop_account
 from ibdesk.guardian.stop import Level, words_of
 
 _DONE = {
-    Level.HALT: "no order works that would open a position",
-    Level.CANCEL: "no order works",
-    Level.FLATTEN: "no order works and no position is held",
+    Level.HALT: "no open order would open a position",
+    Level.CANCEL: "no order is open",
+    Level.FLATTEN: "no order is open and no position is held",
 }
 
 
 def run_stop(connection: Connection, level: Level, *, kill: bool, reason: str, seconds: float) -> StopOutcome:
-    """Stop the account and print each step with the seconds it took.
+    """Stop the account and print each step with its time in seconds.
 
     Raises:
-        ConfigError: If a setting is wrong, or live money is to be stopped and the account is not named.
-        DeskError: If not everything is done in time; the sentence says what is left, and who goes on.
+        ConfigError: If a setting is invalid, or the mode is live and the account is not named.
+        DeskError: If not everything is done in time; the message names the rest and the process that continues.
     """
     settings, reason = connection.settings(DeskSettings), words_of(reason)
     if settings.mode == "live" and connection.account is None:
@@ -41,7 +41,7 @@ def run_stop(connection: Connection, level: Level, *, kill: bool, reason: str, s
         level=level, kill=kill, reason=reason, by=_who(), account=connection.account or "", seconds=seconds
     )
     outcome = asyncio.run(stop_account(guardian_config(settings), request, lambda text: line("stop", Text(text))))
-    # The stop counts, whether or not there is room for its audit.
+    # The stop is valid even if the audit log cannot be written.
     with contextlib.suppress(IbdeskError, OSError):
         record(
             settings, "stop", outcome="done" if outcome.done else "failed", level=level.value, kill=kill, reason=reason,
@@ -51,7 +51,7 @@ def run_stop(connection: Connection, level: Level, *, kill: bool, reason: str, s
         raise DeskError(f"account {outcome.account or '(unknown)'} after {outcome.seconds:.1f} s: {outcome.failure}")
     line("account", outcome.account)
     line("done", f"{_DONE[level]}, after {outcome.seconds:.2f} s", style="bold green")
-    line("halt", Text(f"{outcome.halt_id} stands until a person lifts it, by its id"))
+    line("halt", Text(f"{outcome.halt_id} remains in force until a person lifts it by its id"))
     return outcome
 
 

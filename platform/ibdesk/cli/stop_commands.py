@@ -1,4 +1,4 @@
-"""The command that stops everything, and its help."""
+"""The command that stops all trading in the account, with its options and help."""
 
 from __future__ import annotations
 
@@ -21,26 +21,28 @@ from ibdesk.cli.loading import loading
 def stop(
     context: typer.Context,
     *,
-    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel every order, protective ones too")] = False,
-    flatten: Annotated[bool, typer.Option("--flatten", help="Cancel every order and close every position")] = False,
-    kill: Annotated[bool, typer.Option("--kill", help="End the engine's process by force as well")] = False,
-    reason: Annotated[str, typer.Option(help="Why; it goes on the record")] = "stopped by hand",
-    seconds: Annotated[float, typer.Option("--wait", min=1, max=3600, help="Seconds until it counts as failed")] = 60.0,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel all orders, including protective ones")] = False,
+    flatten: Annotated[bool, typer.Option("--flatten", help="Cancel all orders and close all positions")] = False,
+    kill: Annotated[bool, typer.Option("--kill", help="Also kill the engine's process")] = False,
+    reason: Annotated[str, typer.Option(help="Reason, for the audit log")] = "stopped by hand",
+    seconds: Annotated[
+        float, typer.Option("--wait", min=1, max=3600, help="Seconds until the stop is reported as failed")
+    ] = 60.0,
     mode: o.ModeOption = None,
     host: o.TwsHost = None,
     tws_port: o.TwsPort = None,
     account: o.Account = None,
     drill: Annotated[
-        bool, typer.Option("--drill", help="Prove that it works, on a gateway of its own, or with --mode paper there")
+        bool, typer.Option("--drill", help="Rehearse the stop on a simulated TWS, or on paper with --mode paper")
     ] = False,
-    symbol: Annotated[str, typer.Option(help="The share that a drill on paper buys one of")] = "",
-    drills: Annotated[bool, typer.Option("--drills", help="List the drills there were")] = False,
+    symbol: Annotated[str, typer.Option(help="Stock of which a drill on paper buys one share")] = "",
+    drills: Annotated[bool, typer.Option("--drills", help="List past drills")] = False,
 ) -> None:
-    """Stop the account: halt it, so that nothing leaves that opens a position, and cancel the orders that would.
+    """Stop trading in the account: halt it, and cancel the orders that would open a position.
 
-    It needs neither the engine, which may hang, nor the web, nor Redis. The guardian does it; where none answers, this
-    command does its work, over a connection to TWS of its own. The halt stands until a person lifts it by its id.
-    A file named STOP in the state folder does the same: its content is the level, halt, cancel, flatten or kill.
+    It works without the engine (which may hang), the web server and Redis. The guardian does it; if none answers, this
+    command does the same over its own connection to TWS. The halt remains in force until a person lifts it by its id.
+    A file named STOP in the state folder has the same effect; it contains the level: halt, cancel, flatten or kill.
     """
     with loading():
         from ibdesk.cli.drill import list_drills, run_drill

@@ -1,4 +1,4 @@
-"""`ibdesk strategies`: what a folder of strategy files holds."""
+"""`ibdesk strategies`: lists the strategy files of a folder."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def list_strategies(folder: Path) -> None:
     """Print a table of the strategy files in a folder.
 
     Raises:
-        ConfigError: If there is no such folder, or no Python file in it.
+        ConfigError: If the folder does not exist, or has no Python file.
     """
     if not folder.is_dir():
-        raise ConfigError(f"there is no folder {folder}: name the one that holds your strategy files")
+        raise ConfigError(f"there is no folder {folder}: name the folder of your strategy files")
     files = sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
     if not files:
-        raise ConfigError(f"there is no strategy file in {folder}: one is a Python file that defines a Strategy")
+        raise ConfigError(f"there is no strategy file in {folder}: write a Python file that defines a Strategy")
     table = plain_table("file", "strategy", "parameters", title=f"Strategies in {folder}")
     faults = []
     for path in files:
@@ -40,9 +40,9 @@ def list_strategies(folder: Path) -> None:
 
 
 def _parameters(cls: type[Strategy]) -> Text:
-    """Return a line a parameter: name, default and what it is."""
+    """Return one line per parameter: name, default and description."""
     lines = []
     for name, field in cls.model_fields.items():
-        default = "needed" if field.is_required() else f"{field.default!r}"
+        default = "required" if field.is_required() else f"{field.default!r}"
         lines.append(Text.assemble((f"{name}={default}", "cyan"), f"  {field.description or ''}"))
     return Text("\n").join(lines)

@@ -1,4 +1,4 @@
-"""What a desk and a backtest came to, as tables for the terminal."""
+"""Results of desks and backtests as tables for the terminal."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ibdesk.desk import DeskHandle, DeskHealth, LatencySummary, RunInfo
 from ibdesk.errors import DeskError
 from ibdesk.store.totals import profit, total
 
-# How many of the newest rows a table shows.
+# The number of newest rows that a table shows.
 _ROWS = 6
 _STATUS_STYLES = {"filled": "green", "denied": "yellow", "rejected": "red", "unknown": "bold red"}
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """What a desk did, taken while it is open."""
+    """The results of a desk, taken while it is open."""
 
     orders: pl.DataFrame
     fills: pl.DataFrame
@@ -37,23 +37,23 @@ class Summary(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, desk: DeskHandle) -> Summary:
-        """Ask a desk."""
+        """Return the results of a desk."""
         return cls(desk.orders(), desk.fills(), desk.round_trips(), desk.positions(), desk.latency(), desk.runs())
 
     def check(self) -> None:
-        """Refuse to call it a success when a run has failed.
+        """Check that no run has failed.
 
         Raises:
-            DeskError: If one has.
+            DeskError: If a run has failed.
         """
         for run in self.runs:
             if run.state == "failed":
                 raise DeskError(f"{run.run_id} failed: {run.note}")
 
     def show(self) -> None:
-        """Print it."""
+        """Print the results."""
         if self.orders.is_empty():
-            console.print("No order was made.")
+            console.print("There were no orders.")
         else:
             show_table(orders_table(self.orders))
         if not self.fills.is_empty():
@@ -67,7 +67,7 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 def stats_view(result: Result) -> RenderableType:
-    """Return the figures of a backtest, as many groups side by side as the terminal is wide."""
+    """Return the figures of a backtest in groups, side by side as far as the terminal is wide enough."""
     groups = []
     for heading, figures in stats_groups(result.stats):
         table = plain_table(heading, "", title="", right=1)
@@ -79,7 +79,7 @@ def stats_view(result: Result) -> RenderableType:
 
 
 def orders_table(orders: pl.DataFrame) -> Table:
-    """Return the last orders, with how many there are of each status in the title."""
+    """Return the last orders; the title has the number of each status."""
     counts = orders.group_by("status").len().sort("len", "status", descending=[True, False])
     table = plain_table(
         "time", "symbol", "side", "type", "status", "quantity", "price", title=_title("Orders", orders, counts), right=2
@@ -120,7 +120,7 @@ def round_trips_table(trips: pl.DataFrame) -> Table:
 
 
 def profit_table(positions: pl.DataFrame) -> Table:
-    """Return position and profit of each symbol, over all owners, and the total."""
+    """Return the position and profit of each symbol over all owners, and the total."""
     table = plain_table(
         "symbol", "position", "last", "realized", "unrealized", "commission", "P&L", title="Profit and loss", right=6
     )
@@ -137,13 +137,13 @@ def profit_table(positions: pl.DataFrame) -> Table:
 def live_view(
     health: DeskHealth, positions: pl.DataFrame, latency: LatencySummary, *, seconds: float
 ) -> RenderableType:
-    """Return what a desk does now: its profit table, once there is any, above a line of counts."""
+    """Return the state of a desk: its profit table, if it has positions, above a line of counts."""
     now = Text(live_line(health, positions, latency, seconds=seconds), style="dim")
     return now if positions.is_empty() else Group(profit_table(positions), now)
 
 
 def live_line(health: DeskHealth, positions: pl.DataFrame, latency: LatencySummary, *, seconds: float) -> str:
-    """Return what a desk does now in one line."""
+    """Return the state of a desk in one line."""
     parts = [span(seconds), f"link {health.link.value}", f"{health.orders:,} orders", f"{health.fills:,} fills"]
     if latency.count:
         parts.append(f"tick to order p50 {milliseconds(latency.p50_ms)}")

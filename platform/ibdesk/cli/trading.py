@@ -1,4 +1,4 @@
-"""A desk and a run on it, as they are asked for on the command line."""
+"""The connection and the run that a command line describes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _Tree = TypeVar("_Tree", bound=DeskSettings)
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """What a desk connects to; what is None is left to the settings, and `config` is their file."""
+    """The options of a desk's connection; None leaves a value to the settings, whose file is `config`."""
 
     config: Path | None = None
     mode: str | None = None
@@ -41,14 +41,14 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     client_id: int | None = None
     account: str | None = None
     speed: float | None = None
-    # resume: the id of a halt that may be lifted.
     resume: str | None = None
+    """The id of a halt to lift."""
 
     def settings(self, root: type[_Tree], *more: Given) -> _Tree:
-        """Return the tree of settings with these options, and `more`, on top.
+        """Return the settings, overridden by these options and `more`.
 
         Raises:
-            ConfigError: If what was asked for cannot be.
+            ConfigError: If a setting is invalid, or an option does not fit the mode.
         """
         of_tws = (
             Given("tws.host", self.host, "--tws-host"),
@@ -60,21 +60,21 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
         found = root.load(*of_desk, *of_tws, *more, config=self.config)
         if found.mode != "embedded":
             if self.speed is not None:
-                raise ConfigError(f"--speed is for the embedded gateway: in mode {found.mode} the market has its own")
+                raise ConfigError(f"--speed is only for mode embedded; the mode is {found.mode}")
             return found
         if wrong := next((one for one in of_tws if one.value is not None), None):
             raise ConfigError(
-                f"{wrong.origin} is for a TWS of yours: the embedded gateway is found by itself; add --mode paper or "
+                f"{wrong.origin} is for your own TWS; the embedded gateway needs no address: add --mode paper or "
                 f"--mode live"
             )
         return found
 
     def common_arguments(self) -> list[str]:
-        """Return what stands before a command so that another process reads the same settings."""
+        """Return the options before the command that make another process read the same settings."""
         return [] if self.config is None else ["--config", str(self.config)]
 
     def arguments(self) -> list[str]:
-        """Return the options that make `ibdesk engine` connect alike."""
+        """Return the options that give `ibdesk engine` the same connection."""
         options = {
             "--mode": self.mode,
             "--tws-host": self.host,
@@ -98,43 +98,43 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """A strategy file, and what to run it on."""
+    """A strategy file, with its instruments, bars, parameters and limits."""
 
     strategy: Path
     on: list[str]
     bar: str = "5 secs"
     parameters: dict[str, object] = {}
-    # take_over: the id of a run that an earlier desk left, to go on with as it is asked for now.
     take_over: str = ""
-    # budget: limits of its own, by name.
+    """The id of an earlier desk's run whose book this run continues."""
     budget: dict[str, float] = {}
+    """The run's own limits, by name."""
 
     def check(self) -> None:
-        """Refuse what could not be started, before anything is opened for it.
+        """Check that the run can be started, before a desk is opened.
 
         Raises:
-            ConfigError: If no instrument is named, or `bar` is no length.
-            InstrumentError: If a name is none of an instrument.
+            ConfigError: If no instrument is named, or `bar` is not a valid length.
+            InstrumentError: If a name is not an instrument.
             StrategyError: If the file or the parameters cannot be used.
         """
         if not self.on:
-            raise ConfigError("name what to trade with --on, such as --on AAPL,MSFT")
+            raise ConfigError("name the instruments to trade with --on, such as --on AAPL,MSFT")
         for name in self.on:
-            # The terms of a future that is not shipped come from TWS.
+            # TWS provides the terms of a future that ibdesk does not ship.
             with contextlib.suppress(UnlistedFutureError):
                 instrument_of(name, near_year=moment(time.time_ns()).year)
         interval_ns(self.bar)
         try_file(self.strategy, self.parameters, TrialLimits())
 
     def arguments(self) -> list[str]:
-        """Return the options that make `ibdesk engine` start it."""
+        """Return the options that make `ibdesk engine` start this run."""
         options = ["--strategy", str(self.strategy), "--on", ",".join(self.on), "--bar", self.bar]
         options += [part for name, value in self.parameters.items() for part in ("-p", f"{name}={value}")]
         options += [part for name, limit in self.budget.items() for part in ("--budget", f"{name}={limit:g}")]
         return [*options, "--take-over", self.take_over] if self.take_over else options
 
     def start(self, desk: DeskHandle) -> str:
-        """Start it on a desk and return the run's id."""
+        """Start the run on a desk and return its id."""
         with waiting(f"warming up {self.strategy.stem} on {', '.join(self.on)}"):
             return desk.start(
                 self.strategy,
@@ -147,14 +147,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_desk(settings: DeskSettings, *, resume: str | None = None, fence: Fence | None = None) -> Desk:
-    """Open a desk, with a sign of life meanwhile; `resume` is the id of a halt to be lifted.
+    """Open a desk, showing a status meanwhile; `resume` is the id of a halt to lift.
 
-    One that does not hold, such as that of a unit file that was lifted at an earlier start, lifts nothing, and a line
-    says so.
+    If that halt is not in force, such as one in a unit file that an earlier start lifted, a line reports it.
 
-    `fence` stands before its orders where other engines stand by.
+    `fence` checks orders before they leave, if other engines stand by.
     """
-    # All of the engine, and ib_async: whoever has another process trade does without.
+    # Imports the engine and ib_async, which commands without a desk do not need.
     from ibdesk.desk import Desk
 
     where = "the embedded gateway" if settings.mode == "embedded" else f"TWS at {settings.tws.address}"
@@ -171,15 +170,15 @@ def _lift(desk: DeskHandle, settings: DeskSettings, halt_id: str) -> None:
     try:
         desk.resume(reason, id=halt_id, by="local")
     except DeskError as error:
-        _log.warning("--resume lifts nothing: %s", error)
-        line("resume", f"lifts nothing: {error}")
+        _log.warning("--resume lifted no halt: %s", error)
+        line("resume", f"no halt lifted: {error}")
     else:
         record(settings, "risk.resume", id=halt_id, reason=reason)
         line("resume", f"halt {halt_id} is lifted")
 
 
 def end_run(desk: DeskHandle, run_id: str, *, flatten: bool) -> bool:
-    """Stop a run and wait until its orders are settled; return whether they are.
+    """Stop a run and wait for its orders to end; return whether they have.
 
     Raises:
         DeskError: If the desk has failed.
@@ -192,11 +191,11 @@ def end_run(desk: DeskHandle, run_id: str, *, flatten: bool) -> bool:
 
 
 def check_runs(desk: DeskHandle, run_id: str) -> None:
-    """Let a run that goes on pass.
+    """Check that the run and its desk have not failed.
 
     Raises:
-        DeskError: If it has failed, or the desk has.
+        DeskError: If either has failed.
     """
     for run in desk.runs():
         if run.run_id == run_id and run.state == "failed":
-            raise DeskError(f"{run_id} has failed and trades no more: {run.note}")
+            raise DeskError(f"{run_id} has failed and no longer trades: {run.note}")

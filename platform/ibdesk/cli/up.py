@@ -1,4 +1,4 @@
-"""`ibdesk up`: engine, web and dashboard, each in a process of its own, and a look at all of it."""
+"""`ibdesk up`: starts engine, web server, guardian and dashboard, each in its own process, and watches them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ibdesk_server.dashboard.process import DashboardProcess, spawn_dashboard
 from ibdesk_server.security.dashboard_key import obtain_dashboard_key
 from ibdesk_server.settings import Settings
 
-# The engine is never given up; a TWS that is restarted in the night is away for minutes.
+# Restarts of the engine never end, as TWS's nightly restart takes minutes.
 _ENGINE = Policy(first_seconds=0.5, last_seconds=60.0, steady_seconds=60.0)
 
 
@@ -40,10 +40,10 @@ def run_up(
     dashboard_port: int | None,
     with_dashboard: bool,
 ) -> None:
-    """Serve a desk until Ctrl-C or for some seconds, with a run on it if one is given; then print what was traded.
+    """Serve a desk until Ctrl-C or for some seconds, with a run if one is given; then print the trades.
 
     Raises:
-        IbdeskError: If it cannot be started, or its engine ends.
+        IbdeskError: If a process cannot be started, or the engine ends.
     """
     check_packages(*WEB_PACKAGES, *(["panel"] if with_dashboard else []))
     if run is not None:
@@ -96,21 +96,23 @@ def _spawn_engine(connection: Connection, run: Run | None) -> ChildProcess:
 
 
 def _keep_engine(engine: ChildProcess, connection: Connection, run: Run | None, settings: Settings) -> KeptChild:
-    """Have the engine started again whenever it has ended, however often, and say so loudly each time."""
-    # A halt is lifted by a person, once: not by each start.
+    """Return the engine as a child that is restarted without limit; each end is printed in red."""
+    # A person lifts a halt once; restarts do not lift it.
     again = msgspec.structs.replace(connection, resume=None)
 
     def alert(error: ChildError) -> None:
         log = settings.state_folder / "logs" / "engine.log"
         said = str(error)
-        until_back = f"Open positions are unmanaged until it is back. It is started again; see {log}."
+        until_back = f"Open positions are unmanaged until it is back. It is restarting; see {log}."
         console.print(Text(f"{said[:1].upper()}{said[1:]}. {until_back}", style="bold red"), soft_wrap=True)
 
     def relieve() -> None:
         console.print(Text("The engine is back: books and account have been compared.", style="green"), soft_wrap=True)
 
     def warn() -> None:
-        text = f"The engine has given no sign of life for {settings.engine.hang_seconds:g} s: it hangs, and is ended."
+        text = (
+            f"The engine has sent no heartbeat for {settings.engine.hang_seconds:g} s: it hangs and is being restarted."
+        )
         console.print(Text(text, style="bold red"), soft_wrap=True)
 
     return KeptChild(
@@ -124,7 +126,7 @@ def _keep_engine(engine: ChildProcess, connection: Connection, run: Run | None, 
 
 
 def _start_guardian(supervisor: Supervisor, connection: Connection, settings: Settings) -> None:
-    """Have the guardian started, and started again whenever it has ended; what it says is in the log and here."""
+    """Start the guardian, and restart it whenever it ends; its messages appear in the log and here."""
 
     def spawn() -> ChildProcess:
         arguments = [*connection.common_arguments(), "guardian", *connection.guardian_arguments(), "--end-with-stdin"]
@@ -132,11 +134,14 @@ def _start_guardian(supervisor: Supervisor, connection: Connection, settings: Se
 
     first = spawn()
     supervisor.add(first.name, kept(first, spawn), policy=PATIENT)
-    line("guardian", Text(f"client id {settings.guardian.client_id}; {settings.state_folder / 'STOP'} stops all"))
+    line(
+        "guardian",
+        Text(f"client id {settings.guardian.client_id}; create {settings.state_folder / 'STOP'} to stop all"),
+    )
 
 
 def _open_dashboard(cleanup: CleanupStack, supervisor: Supervisor, settings: Settings, web: Workers) -> None:
-    """Start the dashboard, and have it started again on the same port whenever it has ended."""
+    """Start the dashboard, and restart it on the same port whenever it ends."""
     port = free_port(settings.dashboard.port)
 
     def spawn() -> DashboardProcess:

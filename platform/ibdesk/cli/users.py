@@ -1,4 +1,4 @@
-"""`ibdesk users`: who may log in to the server, and as what."""
+"""`ibdesk users`: manages the users of the server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def add(config: Path | None, name: str, role: str, password_file: Path | None) -
     """Add a user.
 
     Raises:
-        IbdeskError: If the name is taken or no name, or the password does not follow the rule.
+        IbdeskError: If the name is taken or invalid, or the password breaks the rule.
     """
     settings = load_settings(config)
     users = _users(settings)
@@ -28,60 +28,60 @@ def add(config: Path | None, name: str, role: str, password_file: Path | None) -
 
 
 def set_password(config: Path | None, name: str, password_file: Path | None) -> None:
-    """Give a user another password.
+    """Change a user's password.
 
     Raises:
-        IbdeskError: If there is no such user, or the password does not follow the rule.
+        IbdeskError: If the user does not exist, or the password breaks the rule.
     """
     settings = load_settings(config)
     users = _users(settings)
     users.get(name)
     users.set_password(name, _new_hash(settings, name, password_file))
     record(settings, "users.passwd", name=name)
-    console.print(f"{name} has another password; what logins there were have ended")
+    console.print(f"{name} has a new password; their logins have ended")
 
 
 def set_role(config: Path | None, name: str, role: str) -> None:
-    """Give a user another role.
+    """Change a user's role.
 
     Raises:
-        IbdeskError: If there is no such user.
+        IbdeskError: If the user does not exist.
     """
     settings = load_settings(config)
     _users(settings).set_role(name, Role(role))
     record(settings, "users.role", name=name, role_given=role)
-    console.print(f"{name} is {role} from now on; what logins there were have ended")
+    console.print(f"{name} is now {role}; their logins have ended")
 
 
 def set_disabled(config: Path | None, name: str, *, disabled: bool) -> None:
-    """Keep a user out, or let them in again.
+    """Disable or enable a user.
 
     Raises:
-        IbdeskError: If there is no such user.
+        IbdeskError: If the user does not exist.
     """
     settings = load_settings(config)
     _users(settings).set_disabled(name, disabled=disabled)
     record(settings, "users.disable" if disabled else "users.enable", name=name)
-    console.print(f"{name} {'is kept out, and what logins there were have ended' if disabled else 'may log in again'}")
+    console.print(f"{name} {'is disabled; their logins have ended' if disabled else 'can log in again'}")
 
 
 def revoke(config: Path | None, name: str) -> None:
     """End all logins of a user.
 
     Raises:
-        IbdeskError: If there is no such user.
+        IbdeskError: If the user does not exist.
     """
     settings = load_settings(config)
     _users(settings).revoke(name)
     record(settings, "users.revoke", name=name)
-    console.print(f"what logins {name} had have ended")
+    console.print(f"all logins of {name} have ended")
 
 
 def remove(config: Path | None, name: str) -> None:
     """Remove a user.
 
     Raises:
-        IbdeskError: If there is no such user.
+        IbdeskError: If the user does not exist.
     """
     settings = load_settings(config)
     _users(settings).remove(name)
@@ -90,19 +90,19 @@ def remove(config: Path | None, name: str) -> None:
 
 
 def show(config: Path | None) -> None:
-    """Print the users.
+    """List the users.
 
     Raises:
         IbdeskError: If the directory cannot be read.
     """
     users = _users(load_settings(config)).all()
     if not users:
-        console.print("there are no users yet: `ibdesk users add NAME --role viewer` adds one")
+        console.print("there are no users: add one with `ibdesk users add NAME --role viewer`")
         return
     table = plain_table("name", "role", "since", "state", title="")
     for user in users:
         table.add_row(
-            user.name, user.role.value, f"{moment(user.created_ns):%Y-%m-%d}", "kept out" if user.disabled else ""
+            user.name, user.role.value, f"{moment(user.created_ns):%Y-%m-%d}", "disabled" if user.disabled else ""
         )
     show_table(table)
 

@@ -1,4 +1,4 @@
-"""`ibdesk version`: what a report of a fault should name."""
+"""`ibdesk version`: the versions to name in a bug report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A calm look at a running desk: a small table that stays in place, or plain lines on a pipe."""
+"""The view of a running desk: a table updated in place, or plain lines on a pipe."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _LINE_SECONDS = 10.0
 
 
 async def watch(desk: DeskHandle) -> None:
-    """Show how the desk is doing, and print every warning it gives, until cancelled.
+    """Show the state of the desk and print its warnings, until cancelled.
 
-    While a desk of another process is away, that is what is shown.
+    While a desk of another process is away, the view says so.
 
     Raises:
         DeskError: If the desk fails.

@@ -1,4 +1,4 @@
-"""API, feed and dashboard of a desk in this very process, as the demo has it."""
+"""API, feed and dashboard of a desk in this process, for the demo."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _PORTS_TRIED = 50
 
 
 def web_options(port: int | None, dashboard_port: int | None) -> tuple[Given, Given]:
-    """Return what the options of the web set."""
+    """Return the settings that the web options override."""
     return Given("server.port", port, "--port"), Given("dashboard.port", dashboard_port, "--dashboard-port")
 
 
 def open_web(cleanup: CleanupStack, desk: DeskHandle, settings: Settings, *, with_dashboard: bool) -> WebServer:
-    """Take the addresses, start the dashboard's process if there is to be one, and print where they are.
+    """Bind the ports, start the dashboard's process if wanted, and print the addresses.
 
-    What is taken is given back with `cleanup`. The server answers once `serve` runs it.
+    `cleanup` releases them. The server answers once `serve` runs it.
 
     Raises:
-        AddressInUseError: If neither a port nor any of those after it is free.
-        ConfigError: If the API key cannot be kept.
+        AddressInUseError: If the port and those after it are taken.
+        ConfigError: If the API key cannot be stored.
         ChildError: If the dashboard does not start.
     """
-    # A web server's libraries, which who only asks for a free port does without.
+    # Imports the web server's libraries, which `free_port` does not need.
     from ibdesk_server.serve import WebServer
 
     server = WebServer(desk, settings, any_port=True)
@@ -61,10 +61,10 @@ def open_web(cleanup: CleanupStack, desk: DeskHandle, settings: Settings, *, wit
 
 
 def free_port(wanted: int) -> int:
-    """Return the port, or the next free one; 0 stays 0.
+    """Return the port, or the next free one; 0 remains 0.
 
     Raises:
-        AddressInUseError: If none of the next is free.
+        AddressInUseError: If none of the next 50 is free.
     """
     for port in range(wanted, min(wanted + _PORTS_TRIED, 65_536)):
         with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""`ibdesk web`: API and feed of a desk that runs in another process, by one process or by several."""
+"""`ibdesk web`: serves API and feed of a desk in another process, from one or more processes."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from ibdesk_server.security.guard import Security
 from ibdesk_server.settings import Settings
 
 WEB_PACKAGES = ("fastapi", "uvicorn")
-"""What a web server needs first of the extra that brings it."""
+"""The packages whose absence shows that the extra `server` is not installed."""
 
 
 def run_web(settings: Settings, common_arguments: Sequence[str], *, seconds: float | None, worker: int | None) -> None:
     """Serve the desk at the address of the settings until Ctrl-C or for some seconds.
 
-    `common_arguments` make another process read the same settings. `worker` is the number of a child, which prints one
-    line, its address, once it answers, shares its port, and ends when its standard input does.
+    `common_arguments` make another process read the same settings. `worker` is the number of a child: it shares the
+    port, prints one line, its address, once it answers, and ends when its standard input closes.
 
     Raises:
-        IbdeskError: If it cannot be started, or fails.
+        IbdeskError: If the server cannot be started, or fails.
     """
     check_packages(*WEB_PACKAGES)
     give_way()
@@ -66,7 +66,7 @@ def run_web(settings: Settings, common_arguments: Sequence[str], *, seconds: flo
 
 def _one(cleanup: CleanupStack, settings: Settings, *, seconds: float | None, worker: int | None) -> list[Work]:
     """Serve from this process."""
-    # Who only starts workers does without a web server's libraries.
+    # Imports the web server's libraries, which the parent of workers does not need.
     from ibdesk_server.serve import WebServer
 
     is_child = worker is not None
@@ -89,18 +89,18 @@ def _one(cleanup: CleanupStack, settings: Settings, *, seconds: float | None, wo
 
 
 class Workers:
-    """Processes that serve one address together; a context manager that ends them."""
+    """The processes that share one address; a context manager that ends them."""
 
     def __init__(self, settings: Settings, common_arguments: Sequence[str], *, any_port: bool = False) -> None:
-        """Keep the address of the settings for them; with `any_port` the next free one when its port is taken.
+        """Reserve the address of the settings, with `any_port` the next free port if it is taken.
 
         Raises:
-            AddressInUseError: If the port is taken and no other will do.
-            ConfigError: If the address cannot be listened on, or the API key cannot be read or made.
+            AddressInUseError: If the port is taken and `any_port` is false or no port is free.
+            ConfigError: If the address cannot be bound, or the API key cannot be read or created.
         """
         self._reserved = reserve(settings.server.host, settings.server.port, any_port=any_port, setting="server.port")
         self.url = url_of(self._reserved, is_encrypted=settings.server.tls.on)
-        # Made here once, so that the workers find their files and do not all make them.
+        # Created once here, so that the workers find their files instead of each creating them.
         self._security = Security.open(settings.server)
         port = str(self._reserved.getsockname()[1])
         self._arguments = [*common_arguments, "web", "--host", settings.server.host, "--port", port]
@@ -114,21 +114,21 @@ class Workers:
         return f"ws{self.url.removeprefix('http')}/feed"
 
     def login_url(self) -> str:
-        """Return a new address that logs a browser in, once."""
+        """Return a new one-time login address."""
         return self.url + self._security.login_path()
 
     def start(self) -> None:
-        """Start all of them and return once they answer.
+        """Start all workers and return once they answer.
 
         Raises:
-            ChildError: If one does not.
+            ChildError: If a worker does not answer.
         """
         self._children = [self._spawn(number) for number in range(1, self._count + 1)]
         for child in self._children:
             child.until_ready(READY_SECONDS)
 
     def supervise(self, supervisor: Supervisor) -> None:
-        """Have each started again whenever it has ended."""
+        """Restart each worker whenever it ends."""
         for number, child in enumerate(self._children, start=1):
             supervisor.add(child.name, kept(child, functools.partial(self._spawn, number)), policy=PATIENT)
 
