@@ -245,7 +245,7 @@ def option(right: Right, strike: float) -> ContractData:
         (option(Right.CALL, 130.0), -1, 5.0, 1500.0, 1500.0),
     ],
 )
-def test_each_kind_of_position_takes_what_its_rule_says(
+def test_each_kind_of_position_needs_the_margin_of_its_rule(
     what: ContractData, quantity: float, price: float, initial: float, maintenance: float
 ) -> None:
     needed = requirement(what, quantity, price, underlying_price=100.0)
@@ -328,7 +328,7 @@ def test_cash_and_positions_add_up_to_what_was_put_in_and_the_profit(trades: lis
 # ---- currencies -----------------------------------------------------------------------------------------------------
 
 
-async def test_cash_is_held_by_currency_and_told_by_currency(
+async def test_cash_is_held_by_currency_and_reported_by_currency(
     make_gateway: Callable[..., Gateway], dial: MakeWire
 ) -> None:
     async with make_gateway() as gateway:
@@ -356,7 +356,7 @@ async def test_cash_is_held_by_currency_and_told_by_currency(
         }
 
 
-async def test_a_ledger_is_told_for_the_currency_that_was_asked_for(
+async def test_a_ledger_is_sent_for_the_requested_currency(
     make_gateway: Callable[..., Gateway], dial: MakeWire
 ) -> None:
     async with make_gateway() as gateway:
@@ -389,9 +389,7 @@ async def test_a_trade_in_a_currency_without_a_rate_is_refused(make_bars: MakeBa
 # ---- summaries ------------------------------------------------------------------------------------------------------
 
 
-async def test_a_summary_has_exactly_the_tags_that_were_asked_for(
-    make_gateway: Callable[..., Gateway], dial: MakeWire
-) -> None:
+async def test_a_summary_has_exactly_the_requested_tags(make_gateway: Callable[..., Gateway], dial: MakeWire) -> None:
     documented = {
         "AccountType",
         "NetLiquidation",
@@ -510,7 +508,7 @@ async def test_the_family_code_stands_for_every_account(make_gateway: Callable[.
         assert (await wire.until("familyCodes"))[-1][1]["codesCount"] == "1"
 
 
-async def test_daily_profit_begins_anew_at_midnight_in_new_york(
+async def test_daily_profit_restarts_at_midnight_in_new_york(
     make_gateway: Callable[..., Gateway], dial: MakeWire
 ) -> None:
     async def profit() -> tuple[float, float]:

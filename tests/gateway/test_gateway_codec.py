@@ -129,7 +129,7 @@ def test_any_bytes_either_decode_or_are_a_protocol_error(payload: bytes) -> None
 
 
 @given(st.lists(st.tuples(st.floats(allow_nan=False), st.floats(0, 1e12)), max_size=5))
-def test_the_fast_path_of_history_writes_what_the_table_writes(rows: list[tuple[float, float]]) -> None:
+def test_the_fast_path_of_history_writes_the_same_bytes_as_the_table(rows: list[tuple[float, float]]) -> None:
     prices, volumes = [row[0] for row in rows], [row[1] for row in rows]
     names = ("open", "high", "low", "close")
     bars: list[dict[str, Value]] = [

@@ -114,7 +114,7 @@ async def test_what_does_not_exist_is_unknown(
 
 
 @pytest.mark.parametrize("strict", [True])
-async def test_in_strict_mode_only_what_is_shipped_is_known(client: ib.IB, errors: list[tuple[int, str]]) -> None:
+async def test_in_strict_mode_only_shipped_contracts_are_known(client: ib.IB, errors: list[tuple[int, str]]) -> None:
     assert await symbols(client, ib.Stock("XYZA", "SMART", "USD")) == []
     assert await symbols(client, ib.Forex("USDSEK")) == []
     assert await symbols(client, ib.Stock("AAPL", "SMART", "USD")) == ["AAPL"]
@@ -140,7 +140,7 @@ async def test_in_strict_mode_only_what_is_shipped_is_known(client: ib.IB, error
     ],
     ids=["walk", "replay"],
 )
-async def test_in_strict_mode_the_market_plays_what_is_not_shipped_unseen(
+async def test_in_strict_mode_the_market_plays_unshipped_symbols_unseen(
     client: ib.IB, gateway: Gateway, errors: list[tuple[int, str]]
 ) -> None:
     gateway.advance(10)
@@ -218,7 +218,7 @@ async def test_nasdaq_may_be_called_island(client: ib.IB) -> None:
     assert await symbols(client, ib.Stock("AAPL", "SMART", "USD", primaryExchange="NYSE")) == []
 
 
-async def test_the_details_of_a_future_name_what_is_below_and_the_last_hour(client: ib.IB) -> None:
+async def test_the_details_of_a_future_name_the_underlying_and_the_last_hour(client: ib.IB) -> None:
     [details] = await client.reqContractDetailsAsync(ib.Future("ES", "202606", "CME"))
 
     assert (details.underSymbol, details.underSecType, details.underConId) == ("ES", "IND", 11004968)
@@ -351,7 +351,7 @@ async def test_a_continuous_future_takes_no_orders(
     assert [code for code, _text in errors] == [321]
 
 
-def test_two_made_up_numbers_that_collide_are_told_apart() -> None:
+def test_two_made_up_numbers_that_collide_are_distinguished() -> None:
     book = ContractBook(OPENED_AT.date())
 
     # The checksums of these two symbols, from which ids are made up, are equal.

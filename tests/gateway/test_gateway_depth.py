@@ -155,7 +155,7 @@ async def test_a_book_without_rows_or_with_too_many_is_error_321(
     assert errors == [(11, 321)]
 
 
-async def test_after_a_lost_link_the_book_is_reset_and_filled_anew(
+async def test_after_a_lost_link_the_book_is_reset_and_sent_again(
     client: ib.IB, aapl: ib.Contract, scripted: Gateway, errors: list[tuple[int, int]]
 ) -> None:
     ticker = client.reqMktDepth(aapl, numRows=2)
@@ -171,7 +171,7 @@ async def test_after_a_lost_link_the_book_is_reset_and_filled_anew(
     assert prices(ticker.domBids) == [90.00, 89.99]
 
 
-async def test_a_halt_is_told_and_empties_the_book(
+async def test_a_halt_is_reported_and_empties_the_book(
     client: ib.IB, aapl: ib.Contract, scripted: Gateway, errors: list[tuple[int, int]]
 ) -> None:
     ticker = client.reqMktDepth(aapl, numRows=2)

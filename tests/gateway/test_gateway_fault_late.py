@@ -32,7 +32,7 @@ async def told(wire: Wire, *names: str) -> list[tuple[str, dict[str, str]]]:
     return [each for each in (await wire.until("currentTime")) if each[0] in names]
 
 
-async def test_nothing_is_told_of_an_order_until_its_time_not_even_on_request(dial: MakeWire, gateway: Gateway) -> None:
+async def test_an_order_is_not_reported_until_its_time_not_even_on_request(dial: MakeWire, gateway: Gateway) -> None:
     wire = await dial(1)
     gateway.faults.cause(LateAcknowledgement(by_seconds=25.0))
     wire.send(

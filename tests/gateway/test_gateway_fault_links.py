@@ -101,7 +101,7 @@ async def test_connections_are_refused_for_a_while_and_those_that_are_there_stay
     assert gateway.client_ids == (1, 2)
 
 
-async def test_stalled_reads_delay_what_a_client_sends_and_not_what_it_hears(dial: MakeWire, gateway: Gateway) -> None:
+async def test_stalled_reads_delay_what_a_client_sends_and_not_messages_to_it(dial: MakeWire, gateway: Gateway) -> None:
     stalled, other = await dial(1), await dial(2)
     stalled.send(QUOTES, reqId=7, conId=AAPL)
     await told(stalled)
@@ -121,7 +121,7 @@ async def test_stalled_reads_delay_what_a_client_sends_and_not_what_it_hears(dia
     assert [texts["status"] for texts in named(heard, "orderStatus")] == ["PreSubmitted", "Submitted"]
 
 
-async def test_a_client_id_is_in_use_for_a_while_though_nobody_is_there(dial: MakeWire, gateway: Gateway) -> None:
+async def test_a_client_id_is_in_use_for_a_while_without_such_a_client(dial: MakeWire, gateway: Gateway) -> None:
     gateway.faults.cause(ClientIdInUse(client=4, for_seconds=10))
 
     assert codes(await refusal(dial, 4)) == [326]
@@ -143,7 +143,7 @@ async def test_a_port_reset_says_so_and_closes_every_socket(dial: MakeWire, gate
     assert (await dial(1)).version == 178
 
 
-async def test_an_order_taken_while_connectivity_is_lost_is_told_by_executions_only(
+async def test_an_order_taken_while_connectivity_is_lost_shows_in_executions_only(
     dial: MakeWire, gateway: Gateway
 ) -> None:
     wire = await dial(1)
@@ -175,7 +175,7 @@ async def test_1101_costs_the_subscriptions(dial: MakeWire, gateway: Gateway) ->
     assert named(await told(wire), "tickPrice") == []
 
 
-async def test_a_broken_market_farm_sends_no_ticks_while_orders_go_on(dial: MakeWire, gateway: Gateway) -> None:
+async def test_a_broken_market_farm_sends_no_ticks_while_orders_continue(dial: MakeWire, gateway: Gateway) -> None:
     wire = await dial(1)
     wire.send(QUOTES, reqId=7, conId=AAPL)
     await told(wire)
@@ -219,7 +219,9 @@ async def test_a_broken_history_farm_answers_once_it_is_back(dial: MakeWire, gat
     assert codes(after) == [2106]
 
 
-async def test_a_competing_session_takes_the_ticks_and_tells_each_line_once(dial: MakeWire, gateway: Gateway) -> None:
+async def test_a_competing_session_takes_the_ticks_and_each_subscription_gets_one_error(
+    dial: MakeWire, gateway: Gateway
+) -> None:
     wire = await dial(1)
     wire.send(QUOTES, reqId=7, conId=AAPL)
     await told(wire)
@@ -257,7 +259,9 @@ async def test_a_restart_ends_sockets_subscriptions_and_day_orders_and_changes_o
     assert [texts["orderId"] for texts in still_open] == ["12"]
 
 
-async def test_a_log_off_says_1100_and_lets_nobody_in_until_somebody_logs_in(dial: MakeWire, gateway: Gateway) -> None:
+async def test_a_log_off_says_1100_and_refuses_connections_until_the_next_login(
+    dial: MakeWire, gateway: Gateway
+) -> None:
     wire = await dial(1)
     await told(wire)
 

@@ -113,7 +113,7 @@ async def test_a_dropped_order_never_comes_to_the_venue(dial: MakeWire, gateway:
     assert (gateway.venue.find_order(1, 1), gateway.venue.find_order(1, 2) is None) == (None, False)
 
 
-async def test_a_delayed_order_comes_late_and_what_is_behind_it_does_not_wait(dial: MakeWire, gateway: Gateway) -> None:
+async def test_a_delayed_order_arrives_late_and_later_messages_do_not_wait(dial: MakeWire, gateway: Gateway) -> None:
     wire = await dial(1)
     await told(wire)
 
@@ -187,7 +187,7 @@ async def test_a_share_of_messages_is_drawn_from_the_seed(dial: MakeWire, gatewa
     assert 3 <= sum("openOrderEnd" not in each for each in seen[:20]) <= 17
 
 
-async def test_a_lost_acknowledgement_leaves_the_order_alive_and_everything_else_told(
+async def test_a_lost_acknowledgement_leaves_the_order_working_and_all_else_reported(
     dial: MakeWire, gateway: Gateway
 ) -> None:
     wire = await dial(1)
@@ -206,7 +206,7 @@ async def test_a_lost_acknowledgement_leaves_the_order_alive_and_everything_else
     assert await names(wire) == ["execDetails", "openOrder", "orderStatus", "commissionReport"]
 
 
-async def test_a_cancel_of_an_order_that_was_never_acknowledged_is_told(dial: MakeWire, gateway: Gateway) -> None:
+async def test_a_cancel_of_an_order_that_was_never_acknowledged_is_reported(dial: MakeWire, gateway: Gateway) -> None:
     wire = await dial(1)
     await told(wire)
 
@@ -218,7 +218,7 @@ async def test_a_cancel_of_an_order_that_was_never_acknowledged_is_told(dial: Ma
     assert await names(wire) == ["orderStatus", "errMsg"]
 
 
-async def test_an_order_of_which_nothing_is_told_shows_on_request(dial: MakeWire, gateway: Gateway) -> None:
+async def test_an_unreported_order_shows_on_request(dial: MakeWire, gateway: Gateway) -> None:
     wire = await dial(1)
     await told(wire)
 
@@ -258,7 +258,7 @@ async def test_filled_can_come_before_the_execution(dial: MakeWire, gateway: Gat
     assert await names(wire) == MARKET_ORDER
 
 
-async def test_executions_come_twice_for_a_while_and_once_when_asked_for(dial: MakeWire, gateway: Gateway) -> None:
+async def test_executions_come_twice_for_a_while_and_once_on_request(dial: MakeWire, gateway: Gateway) -> None:
     wire = await dial(1)
     await told(wire)
 
@@ -317,7 +317,7 @@ async def test_hanging_up_on_a_message_loses_it_for_that_client_alone(dial: Make
     assert [words for _, words in gateway.faults.fired] == ["hang_up"]
 
 
-async def test_ib_async_tells_of_no_commission_when_the_order_comes_last(
+async def test_ib_async_reports_no_commission_when_the_order_comes_last(
     connect: Connect, gateway: Gateway, until: Until, tolerated: set[int]
 ) -> None:
     """ib_async looks for the order of a commission by an id that only openOrder brings (pitfall 15 of 2.1)."""

@@ -105,7 +105,7 @@ async def test_a_script_rejects_the_third_order_at_once(dial: MakeWire, gateway:
     ]
 
 
-async def test_an_order_is_cancelled_though_nobody_asked(dial: MakeWire, gateway: Gateway) -> None:
+async def test_an_order_is_cancelled_without_a_request(dial: MakeWire, gateway: Gateway) -> None:
     wire, other = await dial(1), await dial(2)
     buy(wire, 1, 90)
     buy(other, 1, 90)
@@ -137,7 +137,7 @@ async def test_a_part_is_filled_and_the_rest_cancelled(dial: MakeWire, gateway: 
 
 
 @pytest.mark.parametrize("code", [399, 404, 2109, 10349])
-async def test_a_warning_comes_with_the_id_of_an_order_that_lives_on(
+async def test_a_warning_comes_with_the_id_of_an_order_that_continues_to_work(
     code: Any, dial: MakeWire, gateway: Gateway
 ) -> None:
     wire = await dial(1)
@@ -151,7 +151,7 @@ async def test_a_warning_comes_with_the_id_of_an_order_that_lives_on(
     assert column(await told(wire), "orderStatus", "status") == [("Filled",)]
 
 
-async def test_a_fault_of_open_orders_tells_the_log_when_there_is_none(dial: MakeWire, gateway: Gateway) -> None:
+async def test_a_fault_of_open_orders_is_logged_when_no_order_is_open(dial: MakeWire, gateway: Gateway) -> None:
     wire = await dial(1)
 
     gateway.faults.cause(RejectOpenOrder(client=1))
@@ -214,7 +214,7 @@ async def test_an_order_fault_strikes_on_a_message_for_the_order_the_message_is_
     assert gateway.venue.records[1, 1].status == "Cancelled"
 
 
-async def test_ib_async_takes_an_order_for_cancelled_that_lives_on(
+async def test_ib_async_takes_an_order_for_cancelled_that_still_works(
     connect: Connect, gateway: Gateway, until: Until, tolerated: set[int]
 ) -> None:
     """Pitfall 2 of ib_async 2.1: a code it does not know as harmless ends its own copy of the order."""

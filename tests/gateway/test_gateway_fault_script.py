@@ -125,7 +125,7 @@ def test_a_script_in_toml_is_the_script_in_python() -> None:
         ('at = 1\nkind = "restart"\norder_ids = "lost"', "fault 2: order_ids: invalid enum value 'lost'"),
     ],
 )
-def test_what_a_script_does_not_know_is_named_in_one_sentence(table: str, sentence: str) -> None:
+def test_an_unknown_part_of_a_script_is_named_in_one_sentence(table: str, sentence: str) -> None:
     text = f'[[fault]]\nname = "one"\nat = 1\nkind = "hang_up"\n\n[[fault]]\n{table}\n'
 
     with pytest.raises(ConfigError) as refused:

@@ -41,7 +41,7 @@ async def test_connections_are_refused_until_they_are_not(dial: MakeWire, gatewa
     assert (await dial(3)).version == 178
 
 
-async def test_nothing_is_heard_between_1100_and_1102(
+async def test_nothing_is_reported_between_1100_and_1102(
     client: ib.IB, aapl: ib.Contract, gateway: Gateway, tolerated: set[int], until: Until
 ) -> None:
     tolerated.update((1100, 1102))
@@ -63,7 +63,7 @@ async def test_nothing_is_heard_between_1100_and_1102(
     assert [fill.execution.shares for fill in await client.reqExecutionsAsync()] == [10]
 
 
-async def test_after_1101_market_data_must_be_asked_for_again(
+async def test_after_1101_market_data_must_be_requested_again(
     client: ib.IB, aapl: ib.Contract, gateway: Gateway, tolerated: set[int], until: Until
 ) -> None:
     tolerated.update((1100, 1101))

@@ -274,7 +274,7 @@ async def witness(dial: MakeWire) -> Wire:
 
 
 @pytest.mark.timeout(60 + 2 * SECONDS)
-async def test_forged_requests_get_sound_answers_and_disturb_nobody(
+async def test_forged_requests_get_valid_answers_and_disturb_no_other_client(
     gateway: Gateway, dial: MakeWire, witness: Wire, broken: list[str]
 ) -> None:
     for seed in seeds():

@@ -81,9 +81,7 @@ async def refusal(client: ib.IB, contract: ib.Contract, **more: Any) -> tuple[in
 # ---- trading hours ------------------------------------------------------------------------------------------------
 
 
-async def test_regular_hours_leave_out_what_traded_before_and_after(
-    make: Callable[..., Any], days: MarketScript
-) -> None:
+async def test_regular_hours_leave_out_trades_before_and_after(make: Callable[..., Any], days: MarketScript) -> None:
     _, client, aapl = await make(days, hours="exchange")
 
     regular = await asked(client, aapl, "5 D", "1 min", useRTH=True)
@@ -118,7 +116,7 @@ async def test_where_hours_do_not_matter_regular_hours_leave_out_nothing(
     assert len(await asked(client, aapl, "5 D", "1 min", useRTH=True)) == 8
 
 
-async def test_the_sessions_of_a_span_are_told(make: Callable[..., Any]) -> None:
+async def test_the_sessions_of_a_span_are_sent(make: Callable[..., Any]) -> None:
     _, client, aapl = await make(MarketScript(["AAPL"]))
 
     schedule = await client.reqHistoricalScheduleAsync(aapl, 5)

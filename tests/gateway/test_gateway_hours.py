@@ -177,7 +177,7 @@ def test_the_table_holds_every_calendar_that_a_contract_trades_by_for_decades() 
     assert (table.first_year, table.last_year) == (2000, 2035)
 
 
-def test_a_year_beyond_the_table_is_asked_of_the_package() -> None:
+def test_a_year_beyond_the_table_is_computed_by_the_package() -> None:
     # The Fourth of July was a Sunday in 1999, so Monday was the holiday; in 2036 it is a Friday.
     days = [dt.date(1999, 7, 2), dt.date(1999, 7, 5), dt.date(2036, 7, 3), dt.date(2036, 7, 4)]
 

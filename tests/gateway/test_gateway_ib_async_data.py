@@ -201,7 +201,7 @@ async def test_smaller_and_larger_bars_come_from_the_same_trades(
     assert [bar.close for bar in seconds] == [102.5, 102.0, 104.0, 103.0]
 
 
-async def test_an_end_time_leaves_out_what_came_after(client: ib.IB, aapl: ib.Contract, gateway: Gateway) -> None:
+async def test_an_end_time_leaves_out_later_events(client: ib.IB, aapl: ib.Contract, gateway: Gateway) -> None:
     gateway.advance(10)
 
     bars = await history(client, aapl, "60 S", "5 secs", endDateTime=OPENED_AT)
@@ -288,7 +288,7 @@ async def test_a_request_that_is_not_served_is_answered_with_an_error(
     assert errors == [(77, 430)]
 
 
-async def test_cancelling_what_is_not_there_is_error_300_or_366(
+async def test_cancelling_an_unknown_request_is_error_300_or_366(
     client: ib.IB, tolerated: set[int], until: Until
 ) -> None:
     tolerated.update((300, 366))
@@ -323,7 +323,7 @@ async def test_after_the_replay_the_last_quote_stays(client: ib.IB, aapl: ib.Con
         ("always", "20260413:0000-20260414:0000;", "20260413:0000-20260414:0000;"),
     ],
 )
-async def test_a_gateway_tells_the_hours_that_it_keeps(hours, regular, extended) -> None:
+async def test_a_gateway_reports_the_hours_that_it_keeps(hours, regular, extended) -> None:
     start_ns = int(OPENED_AT.timestamp()) * 1_000_000_000
     client = ib.IB()
     async with Gateway(clock=ManualClock(start_ns), hours=hours) as gateway:

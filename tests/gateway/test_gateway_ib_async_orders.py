@@ -346,7 +346,7 @@ async def test_two_clients_have_their_own_orders_and_one_account(
     assert client.positions()[0].position == 10
 
 
-async def test_a_client_id_in_use_is_error_326_and_disturbs_nobody(
+async def test_a_client_id_in_use_is_error_326_and_disturbs_no_other_client(
     client: ib.IB, gateway: Gateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     second = ib.IB()

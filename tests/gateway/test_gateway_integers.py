@@ -64,12 +64,12 @@ def request(number: int, **values: Value) -> bytes:
 
 
 @pytest.mark.parametrize("text", NO_INTEGERS)
-async def test_a_message_number_that_is_none_is_not_served(told: Callable[..., Any], text: str) -> None:
+async def test_an_invalid_message_number_is_not_supported(told: Callable[..., Any], text: str) -> None:
     assert await told(frame(f"{text}\0001\0".encode())) == [("-1", "321")]
 
 
 @pytest.mark.parametrize("text", NO_INTEGERS)
-async def test_a_request_id_that_is_none_is_refused_without_an_id(told: Callable[..., Any], text: str) -> None:
+async def test_an_invalid_request_id_is_refused_without_an_id(told: Callable[..., Any], text: str) -> None:
     assert await told(request(9, reqId=text, symbol="AAPL", secType="STK")) == [("-1", "320")]
 
 

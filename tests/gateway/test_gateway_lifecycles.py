@@ -144,7 +144,7 @@ async def test_another_client_cancels_what_all_open_orders_showed_it(
     assert await trader.told() == CANCELLED
 
 
-async def test_an_order_type_that_is_none_is_refused_in_tws_words(trader: Any) -> None:
+async def test_an_invalid_order_type_is_refused_in_tws_words(trader: Any) -> None:
     trader.place(1, "FEELINGS", size=1, lmtPrice=10)
 
     assert await trader.told() == ["error 1 321"]

@@ -39,7 +39,7 @@ def orders(messages: Told) -> list[tuple[str, str, str]]:
     return [(texts["orderId"], texts["clientId"], texts["status"]) for name, texts in messages if name == "openOrder"]
 
 
-async def test_client_0_takes_over_what_was_placed_by_hand_when_it_asks_for_its_open_orders(
+async def test_client_0_binds_orders_placed_by_hand_when_it_asks_for_its_open_orders(
     dial: MakeWire, gateway: Gateway
 ) -> None:
     zero, other = await dial(0), await dial(1)
@@ -76,7 +76,7 @@ async def test_client_0_has_orders_bound_from_the_start_once_it_asked_for_that(
     assert orders(messages)[-1] == ("-2", "0", "Submitted")
 
 
-async def test_client_0_cancels_what_it_took_over_and_nobody_else_may(dial: MakeWire, gateway: Gateway) -> None:
+async def test_client_0_cancels_orders_that_it_bound_and_no_other_client_may(dial: MakeWire, gateway: Gateway) -> None:
     zero, other = await dial(0), await dial(1)
     gateway.place_by_hand("AAPL", "BUY", 10, "LMT", lmtPrice=90)
     other.send(CANCEL, orderId=-1)

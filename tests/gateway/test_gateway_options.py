@@ -243,7 +243,7 @@ async def test_a_client_that_leaves_amid_a_chain_leaves_the_gateway_well(dial: C
     assert [name for name, _ in told if name == "contractDetails"] == ["contractDetails"] * puts
 
 
-def test_a_chain_lists_an_expiry_when_it_is_asked_for() -> None:
+def test_a_chain_lists_an_expiry_on_request() -> None:
     book = ContractBook(OPENED_AT.date())
     book.spot_of = lambda _underlying: SPOT
     [apple] = book.find(Fields("", {"symbol": "AAPL", "secType": "STK"}))
@@ -283,7 +283,7 @@ async def test_an_option_has_the_same_number_at_another_gateway(client: ib.IB, c
     assert same == call
 
 
-async def test_an_option_is_quoted_around_its_value_with_what_the_prices_imply(
+async def test_an_option_is_quoted_around_its_value_with_the_implied_values(
     client: ib.IB, gateway: Gateway, call: ib.Contract, until: Callable[..., Any]
 ) -> None:
     ticker = client.reqMktData(call)

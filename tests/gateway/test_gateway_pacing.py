@@ -282,7 +282,7 @@ async def test_a_hundred_lines_are_tws_own_limit(paced: Start, dial: MakeWire) -
     assert (error["id"], error["errorCode"]) == ("101", "101")
 
 
-async def test_ticks_of_one_contract_may_be_asked_for_every_fifteen_seconds(paced: Start, dial: MakeWire) -> None:
+async def test_ticks_of_one_contract_may_be_requested_every_fifteen_seconds(paced: Start, dial: MakeWire) -> None:
     gateway = await paced(Pacing())
     wire = await enter(dial, gateway)
 

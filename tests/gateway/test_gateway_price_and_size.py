@@ -132,7 +132,7 @@ async def test_a_fraction_is_refused(
     assert client.fills() == []
 
 
-async def test_a_change_to_a_fraction_is_refused_and_the_order_lives_on(
+async def test_a_change_to_a_fraction_is_refused_and_the_order_stays_open(
     client: ib.IB, errors: list[tuple[int, str]], until: Until
 ) -> None:
     share = await contract(client, "share")

@@ -83,7 +83,7 @@ def masked(learned: tuple[Any, ...]) -> str:
     return repr(learned).replace(ACCOUNT, "DU9000001")
 
 
-async def test_a_client_trades_through_the_proxy_and_a_playback_tells_a_fresh_client_the_same(
+async def test_a_client_trades_through_the_proxy_and_a_playback_answers_a_new_client_alike(
     proxy: Proxy, recorder: ConversationRecorder, path: Path
 ) -> None:
     learned = await story(proxy.port)
@@ -113,7 +113,7 @@ async def test_ids_that_a_program_numbers_otherwise_are_carried_over(
     assert repr(again) == masked(learned)
 
 
-async def test_another_order_than_the_recorded_one_is_told_in_words_and_the_client_cut_off(
+async def test_another_order_than_the_recorded_one_is_reported_in_words_and_the_client_disconnected(
     proxy: Proxy, recorder: ConversationRecorder, path: Path
 ) -> None:
     await story(proxy.port)
@@ -163,7 +163,7 @@ async def test_a_recording_holds_every_message_and_no_account(
     assert mode == 0o600
 
 
-async def test_the_proxy_passes_on_what_is_no_message_at_all(tmp_path: Path) -> None:
+async def test_the_proxy_forwards_bytes_that_are_not_a_message(tmp_path: Path) -> None:
     heard = bytearray()
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -322,14 +322,14 @@ def test_a_recording_is_never_overwritten(tmp_path: Path) -> None:
         ('{"format":"ibdesk conversation","version":1}\n{"at":"noon"}\n', "line 2: this is not a line of a recording"),
     ],
 )
-def test_a_file_that_is_no_recording_is_told(path: Path, text: str, sentence: str) -> None:
+def test_a_file_that_is_not_a_recording_is_reported(path: Path, text: str, sentence: str) -> None:
     path.write_text(text)
 
     with pytest.raises(DataError, match=sentence):
         read_conversation(path)
 
 
-def test_an_account_has_one_name_wherever_it_stands() -> None:
+def test_an_account_has_one_name_everywhere() -> None:
     mask = AccountMask()
     mask.learn(["U7654321", "DF123456", "specialA"])
 

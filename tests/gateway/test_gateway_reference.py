@@ -46,7 +46,7 @@ async def test_a_pattern_that_fits_many_symbols_returns_sixteen(client: ib.IB) -
     assert len(await client.reqMatchingSymbolsAsync("I") or []) == 16
 
 
-async def test_every_rule_that_details_name_is_told(client: ib.IB) -> None:
+async def test_every_rule_in_details_can_be_requested(client: ib.IB) -> None:
     contracts = [
         ib.Stock("AAPL", "SMART", "USD"),
         ib.Stock("SAP", "SMART", "EUR"),
@@ -115,7 +115,7 @@ async def test_fundamentals_are_not_available(
     assert errors == [(77, 430, "The fundamentals data for the security specified is not available.")]
 
 
-async def test_details_are_told_before_what_is_asked_next(dial: Callable[..., Any]) -> None:
+async def test_details_arrive_before_the_next_answer(dial: Callable[..., Any]) -> None:
     wire = await dial()
 
     wire.send(9, reqId=5, symbol="AAPL", secType="STK", exchange="SMART", currency="USD")

@@ -82,7 +82,7 @@ async def test_a_client_sees_each_quote_and_trade_at_its_time(
     assert (ticker.lastSize, ticker.volume) == (200, 200)
 
 
-async def test_history_is_what_was_said(client: ib.IB, aapl: ib.Contract, scripted: Gateway) -> None:
+async def test_history_is_the_given_events(client: ib.IB, aapl: ib.Contract, scripted: Gateway) -> None:
     scripted.advance(2)
 
     bars = await client.reqHistoricalDataAsync(aapl, "", "60 S", "5 secs", "TRADES", False, formatDate=2)
@@ -147,7 +147,7 @@ async def test_an_order_fills_at_the_quote_that_was_said(client: ib.IB, aapl: ib
     assert (trade.orderStatus.status, trade.orderStatus.avgFillPrice) == ("Filled", 89.5)
 
 
-async def test_a_crossed_quote_and_a_missing_side_are_told_as_they_are(
+async def test_a_crossed_quote_and_a_missing_side_are_reported_unchanged(
     client: ib.IB, aapl: ib.Contract, scripted: Gateway
 ) -> None:
     ticker = client.reqMktData(aapl)
@@ -173,7 +173,7 @@ def test_the_market_can_be_said_from_another_thread() -> None:
     assert (quote.bid, quote.ask, quote.at_ns) == (10.0, 10.1, T0)
 
 
-async def test_a_name_that_is_no_contract_cannot_be_quoted(scripted: Gateway) -> None:
+async def test_a_name_that_is_not_a_contract_cannot_be_quoted(scripted: Gateway) -> None:
     with pytest.raises(DataError, match="'no such' is not a contract"):
         scripted.quote("no such", 1.0, 1.1)
 

@@ -74,7 +74,7 @@ async def test_a_request_before_start_api_ends_the_session(dial: MakeWire) -> No
     assert await wire.is_closed()
 
 
-async def test_a_market_order_is_told_in_the_order_of_paper_accounts(dial: MakeWire) -> None:
+async def test_a_market_order_is_reported_in_the_order_of_paper_accounts(dial: MakeWire) -> None:
     wire = await dial()
 
     wire.send(3, orderId=1, orderRef="mine", **MARKET_BUY)
@@ -138,7 +138,7 @@ async def test_a_cancel_is_the_status_and_then_error_202(dial: MakeWire) -> None
     ]
 
 
-async def test_what_a_client_did_not_set_looks_as_paper_accounts_show_it(dial: MakeWire) -> None:
+async def test_unset_fields_look_as_paper_accounts_show_it(dial: MakeWire) -> None:
     wire = await dial()
 
     wire.send(3, orderId=1, **{**MARKET_BUY, "orderType": "LMT", "lmtPrice": 90.0})

@@ -149,7 +149,7 @@ async def test_an_order_that_waits_binds_margin_after_a_restart_too(run: Run, di
         assert [texts["errorCode"] for name, texts in rows if name == "errMsg"] == ["201"]
 
 
-async def test_ids_go_on_where_they_were(run: Run, dial: MakeWire) -> None:
+async def test_ids_continue_where_they_were(run: Run, dial: MakeWire) -> None:
     executions: list[str] = []
     permanent: list[int] = []
     for order_id in (7, 8):
@@ -328,7 +328,7 @@ def kept(file: Path) -> dict[tuple[str, str], bytes]:
         return {(kind, name): value for kind, name, value in database.execute("SELECT kind, name, value FROM kept")}
 
 
-async def test_a_change_is_in_the_file_when_a_client_hears_of_it(
+async def test_a_change_is_in_the_file_before_a_client_is_informed(
     run: Run, dial: MakeWire, file: Path, tmp_path: Path
 ) -> None:
     copies = tmp_path / "copies"

@@ -84,7 +84,7 @@ async def test_a_corrected_execution_is_reported_again_and_the_account_put_right
     assert await trader.told() == ["execution 1 BOT 8 @ 99", "commission"]
 
 
-async def test_an_audience_may_be_replaced_so_that_nobody_is_told(trader: Any, gateway: Gateway) -> None:
+async def test_a_listener_may_be_replaced_by_a_silent_one(trader: Any, gateway: Gateway) -> None:
     told = gateway.venue.listener
     gateway.venue.listener = msgspec.structs.replace(told, order=lambda record: None, status=lambda record: None)
     trader.place(1, "LMT", lmtPrice=90)
@@ -141,7 +141,7 @@ class TestNewerTws:
         async with Gateway(market=market, clock=ManualClock(0), tells_preset=True) as running:
             yield running
 
-    async def test_an_empty_time_in_force_is_remarked_and_the_order_lives(self, trader: Any) -> None:
+    async def test_an_empty_time_in_force_is_warned_about_and_the_order_works(self, trader: Any) -> None:
         trader.place(1, "LMT", lmtPrice=90, tif="")
 
         assert (await trader.told())[:2] == ["error 1 10349", "order 1 PreSubmitted"]

@@ -264,7 +264,7 @@ async def test_a_condition_on_margin_is_refused(trader: Any) -> None:
 # ---- algorithms -----------------------------------------------------------------------------------------------
 
 
-async def test_an_adaptive_order_trades_as_what_it_is(trader: Any) -> None:
+async def test_an_adaptive_order_trades_as_its_own_type(trader: Any) -> None:
     trader.place(1, "MKT", algoStrategy="Adaptive", algoParams=[{"tag": "adaptivePriority", "value": "Urgent"}])
 
     assert await trader.status(1) == "Filled 10"

@@ -214,7 +214,7 @@ class TestDisplayedSize:
         async with Gateway(market=market, clock=ManualClock(nanoseconds(opened_at)), partial=True) as running:
             yield running
 
-    async def test_what_a_market_to_limit_order_does_not_get_rests_at_the_price_it_got(
+    async def test_the_rest_of_a_market_to_limit_order_rests_at_the_price_it_got(
         self, trader: Any, gateway: Gateway
     ) -> None:
         gateway.quote("AAPL", 100.00, 100.02, ask_size=4)
@@ -227,7 +227,9 @@ class TestDisplayedSize:
 
         assert await trader.status(1) == "Filled 10"
 
-    async def test_a_triggered_stop_takes_what_is_shown_quote_by_quote(self, trader: Any, gateway: Gateway) -> None:
+    async def test_a_triggered_stop_takes_the_displayed_size_quote_by_quote(
+        self, trader: Any, gateway: Gateway
+    ) -> None:
         trader.place(1, "TRAIL", "SELL", auxPrice=1.0)
         await trader.told()
         gateway.quote("AAPL", 98.90, 98.92, bid_size=3)
@@ -247,7 +249,7 @@ class TestDisplayedSize:
         assert await trader.status(1) == "Inactive"
         assert await trader.status(2) == "Filled 9"
 
-    async def test_what_an_immediate_order_does_not_get_is_cancelled(self, trader: Any, gateway: Gateway) -> None:
+    async def test_the_rest_of_an_immediate_order_is_cancelled(self, trader: Any, gateway: Gateway) -> None:
         gateway.quote("AAPL", 100.00, 100.02, ask_size=4)
 
         trader.place(1, "MKT", tif="IOC")

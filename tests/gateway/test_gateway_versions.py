@@ -257,7 +257,7 @@ async def test_a_request_that_is_known_by_its_id_alone_is_answered_under_that_id
 
 
 @pytest.mark.parametrize("field", ["1e400", "nan", "12x", "99999999999999999999999"])
-async def test_a_number_that_is_none_is_an_error_and_the_session_lives_on(dial: MakeWire, field: str) -> None:
+async def test_an_invalid_number_is_an_error_and_the_session_continues(dial: MakeWire, field: str) -> None:
     wire = await dial()
 
     wire.send(3, orderId=8, **AAPL, action="BUY", orderType="LMT", totalQuantity=field, lmtPrice=field, transmit=1)

@@ -78,7 +78,7 @@ def test_what_is_read_most_has_a_sentence(line: str, words: str) -> None:
     assert line == words
 
 
-def test_an_execution_tells_what_was_done() -> None:
+def test_an_execution_message_in_words() -> None:
     line = answered(
         "execDetails", reqId=-1, orderId=12, **AAPL, execId="1.01", side="SLD", shares=40, price=99.5, cumQty=60
     )
@@ -107,7 +107,7 @@ def test_any_other_message_is_its_name_and_the_fields_that_are_set() -> None:
     assert answered("openOrderEnd") == "openOrderEnd"
 
 
-def test_of_many_rows_the_first_and_the_last_are_told() -> None:
+def test_of_many_rows_the_first_and_the_last_are_shown() -> None:
     rows = [{"lowEdge": float(edge), "increment": 0.01} for edge in range(1200)]
 
     assert answered("marketRule", marketRuleId=26, increments=rows) == (
@@ -115,7 +115,7 @@ def test_of_many_rows_the_first_and_the_last_are_told() -> None:
     )
 
 
-def test_the_greeting_is_told() -> None:
+def test_the_greeting_is_shown() -> None:
     assert describe_payload(b"v157..178 +PACEAPI", 0, by_client=True) == "speaks versions 157..178 +PACEAPI"
     assert (
         describe_payload(b"178\00020260413 10:00:00 EST\0", 178, by_client=False)
@@ -127,7 +127,7 @@ def test_an_answer_that_looks_like_a_greeting_is_cut_too() -> None:
     assert len(describe_payload(b"178\0" + b"x" * 5000 + b"\0", 178, by_client=False)) == LINE_LENGTH
 
 
-def test_messages_in_binary_are_told_by_number_and_length() -> None:
+def test_messages_in_binary_are_shown_by_number_and_length() -> None:
     assert (
         describe_payload((203).to_bytes(4, "big") + b"x" * 1996, 203, by_client=False)
         == "binary message 203, 2,000 bytes"

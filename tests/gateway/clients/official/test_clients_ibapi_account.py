@@ -31,7 +31,7 @@ def _values(calls: list[Call], name: str, key: str) -> dict[str, tuple[str, str]
     return {call[key]: (call[value], call["currency"]) for call in calls if call.name == name}
 
 
-def test_a_summary_has_every_tag_that_was_asked_for(holder: Official) -> None:
+def test_a_summary_has_every_requested_tag(holder: Official) -> None:
     tags = (
         "AccountType,NetLiquidation,TotalCashValue,SettledCash,BuyingPower,EquityWithLoanValue,GrossPositionValue,"
         "InitMarginReq,MaintMarginReq,AvailableFunds,ExcessLiquidity,Cushion,FullInitMarginReq,FullMaintMarginReq,"
@@ -79,7 +79,7 @@ def test_account_updates_come_to_an_end_and_again_after_a_trade(
     assert "updatePortfolio" not in {call.name for call in later}
 
 
-def test_positions_are_told_and_followed(holder: Official, contract: MakeContract, order: MakeOrder) -> None:
+def test_positions_are_sent_and_followed(holder: Official, contract: MakeContract, order: MakeOrder) -> None:
     [position, _] = holder.ask(holder.api.reqPositions, "positionEnd")
 
     assert (position["account"], position["contract"].symbol, position["position"]) == (ACCOUNT, "AAPL", 100)
@@ -110,7 +110,7 @@ def test_positions_and_updates_have_multi_forms_with_a_request_id(holder: Offici
     assert holder.all_of(lambda: (api.cancelPositionsMulti(7), api.cancelAccountUpdatesMulti(8))) == []
 
 
-def test_profit_and_loss_are_told_and_followed(holder: Official, tws: Tws) -> None:
+def test_profit_and_loss_are_sent_and_followed(holder: Official, tws: Tws) -> None:
     api = holder.api
 
     [total, *_] = holder.all_of(lambda: api.reqPnL(9, ACCOUNT, ""))

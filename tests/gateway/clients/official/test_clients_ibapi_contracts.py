@@ -74,7 +74,7 @@ def test_symbols_are_found_by_their_beginning(client: Official) -> None:
     assert "OPT" in first.derivativeSecTypes
 
 
-def test_the_options_on_a_share_are_told_by_expiry_and_strike(client: Official) -> None:
+def test_the_options_on_a_share_are_sent_by_expiry_and_strike(client: Official) -> None:
     *chains, _ = client.ask(
         lambda: client.api.reqSecDefOptParams(10, "AAPL", "", "STK", 265598), "securityDefinitionOptionParameterEnd"
     )
@@ -105,7 +105,7 @@ def test_an_option_of_the_chain_has_details(client: Official, contract: MakeCont
     assert told["contractDetails"].underConId == 265598
 
 
-def test_rules_venues_and_components_are_told(client: Official) -> None:
+def test_rules_venues_and_components_are_sent(client: Official) -> None:
     api = client.api
 
     [told] = client.ask(lambda: api.reqMarketRule(26), "marketRule")

@@ -19,7 +19,9 @@ def _prices(calls: list[Call]) -> dict[int, float]:
     return {call["tickType"]: call["price"] for call in calls if call.name == "tickPrice"}
 
 
-def test_a_line_of_quotes_begins_with_its_head_and_goes_on(client: Official, contract: MakeContract, tws: Tws) -> None:
+def test_a_line_of_quotes_begins_with_its_parameters_and_continues(
+    client: Official, contract: MakeContract, tws: Tws
+) -> None:
     tws.advance(0)
     first = client.all_of(lambda: client.api.reqMktData(1, contract("AAPL"), "", False, False, []))
 
@@ -64,7 +66,7 @@ def test_a_line_whose_id_is_taken_is_error_102(client: Official, contract: MakeC
     assert error == (102, "Duplicate ticker ID.")
 
 
-def test_cancelling_what_is_not_there_is_error_300(client: Official) -> None:
+def test_cancelling_an_unknown_request_is_error_300(client: Official) -> None:
     assert client.error_of(lambda: client.api.cancelMktData(99), request_id=99) == (
         300,
         "Can't find EId with tickerId:99",
@@ -122,7 +124,7 @@ def _history(client: Official, contract: Any, **asked: Any) -> list[Call]:
     )
 
 
-def test_history_is_the_bars_of_what_happened(client: Official, contract: MakeContract, tws: Tws) -> None:
+def test_history_is_the_bars_of_past_events(client: Official, contract: MakeContract, tws: Tws) -> None:
     tws.advance(0)
     *calls, end = _history(client, contract("AAPL"))
 
@@ -185,7 +187,7 @@ def test_the_schedule_of_a_contract_is_history_too(client: Official, contract: M
     assert told["timeZone"] == "US/Eastern"
 
 
-def test_the_beginning_of_history_is_told_in_both_formats(client: Official, contract: MakeContract) -> None:
+def test_the_beginning_of_history_is_sent_in_both_formats(client: Official, contract: MakeContract) -> None:
     api = client.api
 
     [told] = client.ask(lambda: api.reqHeadTimeStamp(1, contract("AAPL"), "TRADES", 0, 1), "headTimestamp")
@@ -195,14 +197,14 @@ def test_the_beginning_of_history_is_told_in_both_formats(client: Official, cont
     assert client.all_of(lambda: api.cancelHeadTimeStamp(2)) == []
 
 
-def test_a_histogram_is_what_traded_at_each_price(client: Official, contract: MakeContract, tws: Tws) -> None:
+def test_a_histogram_has_the_volume_at_each_price(client: Official, contract: MakeContract, tws: Tws) -> None:
     tws.advance(0)
     [told] = client.ask(lambda: client.api.reqHistogramData(1, contract("AAPL"), False, "1 day"), "histogramData")
 
     assert [(item.price, item.size) for item in told["items"]] == [(98.0, 300), (99.0, 200), (99.5, 500), (100.0, 100)]
 
 
-def test_past_trades_quotes_and_middles_are_told_one_by_one(client: Official, contract: MakeContract, tws: Tws) -> None:
+def test_past_trades_quotes_and_middles_are_sent_one_by_one(client: Official, contract: MakeContract, tws: Tws) -> None:
     tws.advance(0)
     api, start = client.api, "20260413 09:59:00 US/Eastern"
 

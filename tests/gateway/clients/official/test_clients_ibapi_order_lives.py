@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 CLOSE, NEXT_OPEN = 6 * 3600, 23.5 * 3600
 
 
-def test_what_an_ioc_order_does_not_get_at_once_is_cancelled(
-    client: Official, contract: MakeContract, order: MakeOrder
-) -> None:
+def test_the_rest_of_an_ioc_order_is_cancelled(client: Official, contract: MakeContract, order: MakeOrder) -> None:
     client.place(1, contract("AAPL"), order("BUY", "LMT", 100, lmtPrice=99.00, tif="IOC"))
     client.place(2, contract("AAPL"), order("BUY", "LMT", 100, lmtPrice=100.50, tif="IOC"))
 
@@ -80,7 +78,7 @@ def test_where_displayed_sizes_count_an_order_is_filled_in_parts(
     assert (last["status"], last["avgFillPrice"], last["lastFillPrice"]) == ("Filled", pytest.approx(100.05), 100.13)
 
 
-def test_a_gtd_order_lives_to_its_moment(client: Official, contract: MakeContract, order: MakeOrder, tws: Tws) -> None:
+def test_a_gtd_order_works_until_its_time(client: Official, contract: MakeContract, order: MakeOrder, tws: Tws) -> None:
     until = order("BUY", "LMT", 100, lmtPrice=90, tif="GTD", goodTillDate="20260413 10:30:00 US/Eastern")
     told = client.place(1, contract("AAPL"), until)
     assert next(call["order"].goodTillDate for call in told if call.name == "openOrder").startswith("20260413 10:30:00")

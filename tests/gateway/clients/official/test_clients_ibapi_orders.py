@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ACCOUNT = "DU9000001"
 
 
-def test_a_market_order_is_told_in_the_order_of_paper_accounts(
+def test_a_market_order_is_reported_in_the_order_of_paper_accounts(
     client: Official, contract: MakeContract, order: MakeOrder
 ) -> None:
     told = client.ask(
@@ -103,7 +103,7 @@ def test_a_limit_order_may_become_a_market_order(client: Official, contract: Mak
         ({"order_type": "LMT", "lmtPrice": 90, "quantity": 0}, 434),
     ],
 )
-def test_an_order_that_is_none_is_refused_under_its_id(
+def test_an_invalid_order_is_refused_under_its_id(
     client: Official, contract: MakeContract, order: MakeOrder, terms: dict, code: int
 ) -> None:
     wrong = order("BUY", **terms)
@@ -135,7 +135,7 @@ def test_an_order_id_is_good_for_one_order(client: Official, contract: MakeContr
     assert code == 104
 
 
-def test_cancelling_what_is_gone_or_never_was_is_told(
+def test_cancelling_a_finished_or_unknown_order_is_an_error(
     client: Official, contract: MakeContract, order: MakeOrder
 ) -> None:
     client.place(1, contract("AAPL"), order("BUY", "MKT", 100))
@@ -212,7 +212,7 @@ def test_completed_orders_tell_how_each_ended(client: Official, contract: MakeCo
     assert filled["orderState"].completedTime == "20260413 10:00:00 US/Eastern"
 
 
-def test_executions_of_the_day_are_told_with_their_commissions_through_a_filter(
+def test_executions_of_the_day_are_reported_with_their_commissions_through_a_filter(
     dial: Dial, contract: MakeContract, order: MakeOrder
 ) -> None:
     first, second = dial(1), dial(2)

@@ -20,7 +20,7 @@ def test_the_client_is_the_one_that_was_installed() -> None:
     assert "site-packages" in str(ibapi.__file__)
 
 
-def test_it_agrees_on_178_and_is_told_accounts_order_id_and_farms(client: Official) -> None:
+def test_it_agrees_on_178_and_receives_accounts_order_id_and_farms(client: Official) -> None:
     client.wait_for("error", errorCode=2158)
 
     told = [(call.name, call.values.get("errorCode")) for call in client.calls if call.name != "connectAck"]
@@ -86,7 +86,7 @@ def test_two_clients_see_their_own_orders_and_each_others_only_when_they_ask(
     assert (seen.name, seen["orderId"], seen["order"].clientId) == ("openOrder", 1, 1)
 
 
-def test_a_client_that_is_hung_up_on_is_told_and_may_come_back(dial: Dial, tws: Tws) -> None:
+def test_a_client_that_is_hung_up_on_notices_it_and_may_reconnect(dial: Dial, tws: Tws) -> None:
     client = dial(1)
 
     tws.thread.faults.hang_up(1)

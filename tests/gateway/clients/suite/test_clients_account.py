@@ -48,7 +48,7 @@ async def test_positions_follow_a_fill(client, bought, until) -> None:
     assert [(each.contract.conId, each.position) for each in await client.reqPositionsAsync()] == [(265598, 100.0)]
 
 
-async def test_a_closed_position_is_told_once_more_as_zero(ib, client, aapl, bought, until) -> None:
+async def test_a_closed_position_is_reported_once_more_as_zero(ib, client, aapl, bought, until) -> None:
     sold = client.placeOrder(aapl, ib.MarketOrder("SELL", 100))
 
     await until(client, lambda: sold.isDone() and client.positions() == [] and client.portfolio() == [])
@@ -59,7 +59,7 @@ async def test_a_closed_position_is_told_once_more_as_zero(ib, client, aapl, bou
     assert values["TotalCashValue", "USD"] == "999997.00"
 
 
-async def test_profit_of_the_account_is_told_every_second(client, bought, gateway, move, until) -> None:
+async def test_profit_of_the_account_is_sent_every_second(client, bought, gateway, move, until) -> None:
     profit = client.reqPnL(ACCOUNT)
     await until(client, lambda: profit.dailyPnL == pytest.approx(-1.0))
     assert profit.unrealizedPnL == pytest.approx(-1.0)
@@ -72,7 +72,7 @@ async def test_profit_of_the_account_is_told_every_second(client, bought, gatewa
     client.cancelPnL(ACCOUNT)
 
 
-async def test_profit_of_one_position_is_told_every_second(client, bought, gateway, move, until) -> None:
+async def test_profit_of_one_position_is_sent_every_second(client, bought, gateway, move, until) -> None:
     single = client.reqPnLSingle(ACCOUNT, "", 265598)
     await until(client, lambda: single.position == 100)
     assert (single.value, single.unrealizedPnL) == (10_000.0, pytest.approx(-1.0))

@@ -169,7 +169,7 @@ async def test_old_headlines_are_not_allowed_without_a_subscription(client, anno
     assert errors[-1][1:] == (10276, "News is not allowed.")
 
 
-async def test_news_bulletins_may_be_asked_for_and_there_are_none(client) -> None:
+async def test_news_bulletins_may_be_requested_and_are_empty(client) -> None:
     client.reqNewsBulletins(True)
     await client.reqCurrentTimeAsync()
     client.cancelNewsBulletins()

@@ -56,7 +56,7 @@ async def test_bars_of_days_carry_a_date(client, aapl) -> None:
     assert bar.date == dt.date(2026, 4, 13)
 
 
-async def test_an_end_time_leaves_out_what_came_after(client, aapl, gateway: Gateway) -> None:
+async def test_an_end_time_leaves_out_later_events(client, aapl, gateway: Gateway) -> None:
     gateway.advance(10)
 
     bars = await history(client, aapl, "60 S", "5 secs", end=OPENED_AT)
@@ -104,7 +104,7 @@ async def test_the_head_is_the_first_row(client, aapl) -> None:
     assert await client.reqHeadTimeStampAsync(aapl, "TRADES", False, 2) == OPENED_AT - dt.timedelta(seconds=5)
 
 
-async def test_past_ticks_of_three_kinds_are_told(client, aapl) -> None:
+async def test_past_ticks_of_three_kinds_are_sent(client, aapl) -> None:
     trades = await client.reqHistoricalTicksAsync(aapl, "", OPENED_AT, 3, "TRADES", False)
     quotes = await client.reqHistoricalTicksAsync(aapl, "", OPENED_AT, 1, "BID_ASK", False)
     middles = await client.reqHistoricalTicksAsync(aapl, "", OPENED_AT, 1, "MIDPOINT", False)
@@ -115,7 +115,7 @@ async def test_past_ticks_of_three_kinds_are_told(client, aapl) -> None:
     assert [tick.price for tick in middles] == [pytest.approx(99.995)]
 
 
-async def test_past_ticks_from_a_start_on_are_told(client, aapl) -> None:
+async def test_past_ticks_from_a_start_on_are_sent(client, aapl) -> None:
     start = OPENED_AT - dt.timedelta(seconds=5)
 
     trades = await client.reqHistoricalTicksAsync(aapl, start, "", 2, "TRADES", False)
@@ -133,7 +133,7 @@ async def test_a_histogram_counts_the_shares_at_each_price(client, aapl) -> None
     assert {item.price: item.count for item in items} == {98.0: 100, 99.0: 100, 100.0: 350, 101.0: 100}
 
 
-async def test_the_sessions_of_the_past_are_told(client, aapl) -> None:
+async def test_the_sessions_of_the_past_are_sent(client, aapl) -> None:
     schedule = await client.reqHistoricalScheduleAsync(aapl, 2, dt.datetime(2026, 4, 11, tzinfo=dt.UTC))
 
     # Saturday 11 April 2026 in London is Friday evening in New York.

@@ -106,7 +106,7 @@ class TestPartialFills:
         async with Gateway(market=market, clock=clock, partial=True) as running:
             yield running
 
-    async def test_an_order_is_filled_in_parts_by_what_is_shown(
+    async def test_an_order_is_filled_in_parts_of_the_displayed_size(
         self, ib, client, aapl, gateway: Gateway, until
     ) -> None:
         trade = client.placeOrder(aapl, ib.LimitOrder("BUY", 100, 99.0))
@@ -152,14 +152,14 @@ class TestPartialFills:
 
         assert [first.orderStatus.status, second.orderStatus.status] == ["Filled", "Cancelled"]
 
-    async def test_a_fill_or_kill_larger_than_what_is_shown_is_killed(self, ib, client, aapl, until) -> None:
+    async def test_a_fill_or_kill_larger_than_the_displayed_size_is_killed(self, ib, client, aapl, until) -> None:
         # A thousand are shown at 100.00.
         trade = client.placeOrder(aapl, ib.LimitOrder("BUY", 1001, 100.0, tif="FOK"))
         await until(client, lambda: trade.orderStatus.status == "Inactive")
 
         assert trade.filled() == 0
 
-    async def test_an_immediate_order_takes_what_is_shown_and_ends(self, ib, client, aapl, until) -> None:
+    async def test_an_immediate_order_takes_the_displayed_size_and_ends(self, ib, client, aapl, until) -> None:
         trade = client.placeOrder(aapl, ib.LimitOrder("BUY", 1001, 100.0, tif="IOC"))
         await until(client, trade.isDone)
 

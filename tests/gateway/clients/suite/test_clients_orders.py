@@ -106,7 +106,7 @@ async def test_the_trigger_of_a_stop_may_be_moved(ib, client, aapl, move, shown,
     assert trade.fills[0].execution.price == 98.99
 
 
-async def test_a_change_of_side_is_refused_and_the_order_lives(ib, client, aapl, until, announced, errors) -> None:
+async def test_a_change_of_side_is_refused_and_the_order_stays_open(ib, client, aapl, until, announced, errors) -> None:
     announced.add(105)
     trade = client.placeOrder(aapl, ib.LimitOrder("BUY", 10, 90.0))
     await until(client, lambda: trade.orderStatus.status == "Submitted")
@@ -131,7 +131,7 @@ async def test_a_filled_order_can_neither_be_changed_nor_cancelled(ib, client, a
     assert [error[1] for error in errors if error[0] == trade.order.orderId] == [104, 10148]
 
 
-async def test_an_order_nobody_knows_cannot_be_cancelled(client, until, announced, errors) -> None:
+async def test_an_unknown_order_cannot_be_cancelled(client, until, announced, errors) -> None:
     announced.add(10147)
 
     client.client.cancelOrder(4711)

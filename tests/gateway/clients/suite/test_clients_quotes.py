@@ -19,7 +19,9 @@ def market(played: Replay) -> MarketSource:
     return played
 
 
-async def test_a_line_begins_with_what_is_known_and_follows_the_market(client, aapl, gateway: Gateway, until) -> None:
+async def test_a_line_begins_with_the_present_state_and_follows_the_market(
+    client, aapl, gateway: Gateway, until
+) -> None:
     ticker = client.reqMktData(aapl, "233")
     await until(client, lambda: ticker.last == 100.0)
     # The past row closed at 100. The first trade: 100.00 with a quarter of 1000 shares, quoted 99.99 to 100.00.

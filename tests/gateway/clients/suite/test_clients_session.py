@@ -49,11 +49,11 @@ async def test_client_zero_binds_orders_placed_by_hand_without_an_error(connect)
     assert (await connect(0)).isConnected()
 
 
-async def test_the_gateway_tells_its_own_time(client) -> None:
+async def test_the_gateway_sends_its_own_time(client) -> None:
     assert await client.reqCurrentTimeAsync() == dt.datetime(2026, 4, 13, 14, 0, tzinfo=dt.UTC)
 
 
-async def test_a_client_id_in_use_is_error_326_and_disturbs_nobody(
+async def test_a_client_id_in_use_is_error_326_and_disturbs_no_other_client(
     connect, client, gateway: Gateway, announced, excused, errors
 ) -> None:
     announced.add(326)
