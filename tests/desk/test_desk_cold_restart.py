@@ -466,7 +466,7 @@ def test_an_earlier_journal_of_another_version_stops_the_desk_with_one_sentence(
         connection.execute("UPDATE meta SET value = ?", (older,))
     connection.close()
 
-    with pytest.raises(JournalError, match=r"may have left open orders: .*\(schema 1, this one reads 4\)") as caught:
+    with pytest.raises(JournalError, match=r"may hold open orders: .*\(schema 1, this one reads 5\)") as caught:
         reopen()
     assert "\n" not in str(caught.value)
 

@@ -94,7 +94,7 @@ def test_an_engine_that_is_stopped_keeps_the_account_also_when_tws_restarts(
 
     assert second.wait() == 1
     said = " ".join(second.said.split())
-    assert f"by process {first.pid}, which is stopped, already: end it (kill -CONT {first.pid}, or kill -KILL" in said
+    assert f"by process {first.pid}, which is stopped: end it (kill -CONT {first.pid}, or kill -KILL" in said
     assert len(walking_gateway.orders) == before
     os.kill(first.pid, signal.SIGCONT)
     trading.goes_on()

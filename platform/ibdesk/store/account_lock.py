@@ -30,7 +30,7 @@ class AccountInUseError(DeskError):
             who = f"another desk of this process ({self.pid})"
         remedy = f"kill {self.pid}" if self.pid and self.pid != os.getpid() else "close it"
         if self.is_stopped:
-            who, remedy = f"{who}, which is stopped,", f"kill -CONT {self.pid}, or kill -KILL {self.pid}"
+            who, remedy = f"{who}, which is stopped", f"kill -CONT {self.pid}, or kill -KILL {self.pid}"
         return (
             f"account {self.account} is already traded from {self.folder} by {who}: end it ({remedy}), or give this "
             f"desk another state_folder and client id"
