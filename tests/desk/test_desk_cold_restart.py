@@ -361,7 +361,7 @@ def test_a_run_that_was_stopped_goes_on_when_it_is_named(
     first.close()
 
     desk = reopen()
-    with pytest.raises(DeskError, match="there is no run 'Hold' to go on with: the runs are Hold-"):
+    with pytest.raises(DeskError, match="there is no run 'Hold' to continue: the runs are Hold-"):
         desk.start(path, on="IBM", run_id="Hold")
     assert desk.start(path, on="IBM", parameters={"size": 14}, run_id=run) == run
     watch(desk).wait_for(Topic.FILLS, quantity=4.0)

@@ -71,7 +71,7 @@ def test_a_journal_of_a_desk_that_met_all_of_it_replays_equal(
         desk.start(path, on=["AAPL"], warm_up=0, parameters={"size": 120})
     with pytest.raises(InstrumentError):
         desk.place("NOPE", "buy", 1)
-    with pytest.raises(HistoryError, match="were asked for"):
+    with pytest.raises(HistoryError, match="were requested"):
         desk.history("AAPL", bar="1 day", count=20_000)
     watcher.wait_for(Topic.POSITIONS, owner=run, symbol="AAPL", quantity=100.0)
 

@@ -52,9 +52,9 @@ def test_the_same_start_again_is_the_run_that_is_there(desk: Desk, watch: Watch,
     ("changes", "words"),
     [
         ({"parameters": {"size": 120}}, "size is 100, not 120"),
-        ({"on": ["AAPL", "MSFT"]}, "it was asked for on AAPL, MSFT"),
-        ({"bar": "10 secs"}, "its bars are others"),
-        ({"bars_from": "quotes"}, "its bars are others"),
+        ({"on": ["AAPL", "MSFT"]}, "it was requested on AAPL, MSFT"),
+        ({"bar": "10 secs"}, "its bars differ"),
+        ({"bars_from": "quotes"}, "its bars differ"),
         ({"cash": 5_000.0}, "cash is 0, not 5000"),
     ],
     ids=str,
@@ -69,7 +69,7 @@ def test_another_start_of_a_running_strategy_is_an_error_with_the_ways_out(
     with pytest.raises(DeskError) as raised:
         desk.start(path, **asked)
 
-    assert f"Hold runs on AAPL already as {run} ({words})" in str(raised.value)
+    assert f"Hold already runs on AAPL as {run} ({words})" in str(raised.value)
     assert "change_parameters, stop it first, or start a second one with name=" in str(raised.value)
     assert [each.run_id for each in desk.runs()] == [run]
 

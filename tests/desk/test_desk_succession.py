@@ -65,7 +65,7 @@ def held(gateway: GatewayThread) -> float:
     ("changes", "words"),
     [
         ({"parameters": {"size": 120}}, "size was 100, not 120"),
-        ({"bar": "10 secs"}, "its bars were others"),
+        ({"bar": "10 secs"}, "its bars differed"),
         ({"on": ["AAPL", "IBM"]}, "it was on AAPL"),
         ({"on": ["IBM", "AAPL"], "parameters": {"size": 120}}, "size was 100, not 120; it was on AAPL"),
     ],
@@ -80,8 +80,8 @@ def test_another_start_than_that_of_the_run_left_behind_is_refused(
         desk.start(hold, **({"on": ["AAPL"]} | changes))
 
     assert str(caught.value) == (
-        f"{left} was left by an earlier desk with 100 AAPL and 0 open orders ({words}): take it over as it is asked "
-        f"for now with run_id={left!r} (--take-over {left}), or stop it first, with flatten to close what it holds"
+        f"{left} was left by an earlier desk with 100 AAPL and 0 open orders ({words}): continue it in the requested "
+        f"way with run_id={left!r} (--take-over {left}), or stop it first, with flatten to close its positions"
     )
     assert [(run.run_id, run.state) for run in desk.runs()] == [(left, "orphaned")]
     assert held(gateway) == 100

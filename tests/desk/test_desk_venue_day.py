@@ -115,7 +115,7 @@ def test_a_night_with_its_restart(play, open_desk, watch) -> None:
     desk.place("AAPL", "buy", 1)
     gateway.wait_until(lambda: len(gateway.executions) == 3, what="execution")
     assert desk.health().window.words == "daily restart Tue 14:10 to Tue 14:20 UTC"
-    assert not any("not connected" in text or "was to be back" in text for text in alerts(watcher))
+    assert not any("not connected" in text or "was due back" in text for text in alerts(watcher))
 
 
 def test_a_restart_that_overruns_its_window_is_one_alarm(play, open_desk, watch) -> None:
@@ -135,9 +135,9 @@ def test_a_restart_that_overruns_its_window_is_one_alarm(play, open_desk, watch)
     gateway.advance(29 * MINUTE)
     watcher.wait_for(Topic.LINK, link="up", count=2)
 
-    overruns = [text for text in alerts(watcher) if "was to be back" in text or "not connected" in text]
+    overruns = [text for text in alerts(watcher) if "was due back" in text or "not connected" in text]
     assert overruns == [
-        f"TWS was to be back from its daily restart by {ENDS} and the link is down: see whether TWS runs, and "
+        f"TWS was due back from its daily restart by {ENDS} and the link is down: check whether TWS runs, and "
         f"whether a login waits for a person"
     ]
 

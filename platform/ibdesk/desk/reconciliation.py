@@ -1,4 +1,4 @@
-"""The continuous comparison of the books with the account: what differs, since when, and the record of it."""
+"""The continuous comparison of the books with the account: its differences, their ages, and their journaling."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from ibdesk.desk.runtime import Runtime
 
 _SECOND = 1_000_000_000
-# Figures of the account are rounded to cents: two of them may be off by one together.
+# The account's figures are rounded to cents: two of them may differ by one cent together.
 _CENT = 0.0151
-# What the books do not explain for so long is asked for: what is on its way has arrived by then.
+# Executions are requested if cash stays unexplained for this long: reports on their way have arrived by then.
 _ASK_AFTER_SECONDS = 1.0
 
 DIFFERENCE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -31,7 +31,7 @@ DIFFERENCE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 
 
 class _CashDoubt(msgspec.Struct):
-    """By how much a currency is not explained, since when (ns UTC), and whether executions were asked for."""
+    """The unexplained amount of a currency, since when (ns UTC), and whether executions were requested."""
 
     amount: float
     since_ns: int
@@ -39,25 +39,25 @@ class _CashDoubt(msgspec.Struct):
 
 
 class Reconciliation:
-    """Collects what differs, puts it on the record when that changes, and shows it."""
+    """Collects the differences, journals them when they change, and publishes them."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._engine, self._service = runtime.engine, runtime.service
         self._feed, self._turn = runtime.feed, runtime.turn
         self._cash_grace_ns = int(runtime.settings.desk.cash_grace_seconds * _SECOND)
         self._grace_seconds = runtime.settings.tws.position_grace_seconds
-        # _since: when each difference was seen first, ns UTC.
+        # When each difference was first seen, ns UTC.
         self._since: dict[tuple[DifferenceKind, str], int] = {}
         self._cash: dict[str, _CashDoubt] = {}
         self._shown: Row = {}
 
     @property
     def differences(self) -> list[Difference]:
-        """Return what differs by the last comparison."""
+        """Return the differences of the last comparison."""
         return self._engine.check.differences
 
     def look(self, now_ns: int) -> None:
-        """Compare, a few times a second; what TWS has to be asked for is asked for by the link's own timer."""
+        """Compare, a few times a second; requests to TWS follow the link's own timer."""
         if self._engine.link is Link.UP:
             self._count_cash(now_ns)
             found = list(self._found(now_ns))
@@ -84,7 +84,7 @@ class Reconciliation:
             self._shown = row
             self._feed.publish(Topic.RECONCILIATION, "reconciliation", row)
 
-    # --- what differs
+    # --- differences
 
     def _found(self, now_ns: int) -> Iterator[Difference]:
         present: set[tuple[DifferenceKind, str]] = set()
@@ -118,7 +118,7 @@ class Reconciliation:
     # --- cash
 
     def _count_cash(self, now_ns: int) -> None:
-        """Follow what of each currency is not explained; what stays so for the grace came from elsewhere, or went."""
+        """Track the unexplained cash of each currency; after `cash_grace_seconds` it is booked as moved elsewhere."""
         amounts, expected = self._engine.account.cash_by_currency, self._engine.check.cash.expected
         if not amounts:
             return

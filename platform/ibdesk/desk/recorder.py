@@ -1,4 +1,4 @@
-"""What happens goes on the record before anything leaves; while the record cannot be written, nothing leaves."""
+"""Journaling before sending: every event is written before an order leaves; without a journal no order leaves."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _log = logging.getLogger(__name__)
 
 Command = TypeVar("Command", bound=msgspec.Struct)
 
-# The journal is written at the latest so often; one that could not be written is tried again so often.
+# The longest time between two writes of the journal, and between two attempts after a failure.
 _COMMIT_SECONDS, _RETRY_SECONDS = 0.05, 0.5
-# More orders than the pacing lets out between two commits.
+# More orders than the pacing allows between two commits.
 _IDS_AHEAD = 50
-# What may wait in memory for a journal that cannot be written: hours of many instruments.
+# How much may wait in memory for a journal that cannot be written: hours of many instruments.
 _MOST_WAITING_BYTES = 256 * 1024 * 1024
 
 
 class Recorder:
-    """Writes journal and mark of order ids.
+    """Writes the journal and the mark of order ids.
 
-    Its first failure is told to `on_failure`, once, so that trading is halted. From then on `write` returns False
-    until the record could be written again with all that waited, which is told to `on_recovery`. A reserve of disk
-    space is given up at the first failure: what `last_words` writes has room although the disk is full.
+    The first failure calls `on_failure` once, so that trading is halted. From then on `write` returns False until the
+    journal and everything that waited could be written, which calls `on_recovery`. A reserve of disk space is released
+    at the first failure, so that `last_words` can write although the disk is full.
     """
 
     def __init__(
@@ -48,29 +48,29 @@ class Recorder:
         on_recovery: Callable[[str], None],
     ) -> None:
         self.journal = journal
-        # failure: why it cannot be written now, empty while it can.
+        # Why the journal cannot be written now, empty while it can.
         self.failure = ""
-        # lost: which event the record lacks for good, empty while it has them all.
+        # The event that the journal will never contain, empty while it has all.
         self.lost = ""
         self._mark, self._performance = mark, performance
-        # _commit_ns: how long the last commit took, until `measure` has taken it.
+        # Duration of the last commit, until `measure` counts it.
         self._commit_ns = 0
         self._on_failure, self._on_recovery = on_failure, on_recovery
         self._reserve: Reserve | None = None
         self._failed_ns = 0
 
     def keep_reserve(self, path: Path) -> None:
-        """Set room aside for the last words.
+        """Reserve disk space for `last_words`.
 
         Raises:
-            JournalError: If there is none: trading must not begin without.
+            JournalError: If there is not enough space: trading must not begin without it.
         """
         reserve = Reserve(path)
         reserve.take()
         self._reserve = reserve
 
     def record(self, event: Event, actions: Sequence[Action]) -> None:
-        """Take an event and the actions it caused into memory; one that cannot be encoded fails the journal."""
+        """Buffer an event and its actions; an event that cannot be encoded fails the journal."""
         try:
             self.journal.record(event, actions)
         except JournalError as error:
@@ -81,7 +81,7 @@ class Recorder:
                 self._fail(error)
 
     def write(self, next_order_id: int) -> bool:
-        """Write what is in memory, and that ids from `next_order_id` on may be used; return whether it is on disk."""
+        """Write the buffer, and that ids from `next_order_id` on may be used; return whether it is on disk."""
         if self.failure:
             return False
         try:
@@ -92,22 +92,22 @@ class Recorder:
         return True
 
     def measure(self) -> None:
-        """Take the time of the last commit into the figures: once the orders that waited for it have left."""
+        """Count the time of the last commit; called after the orders that waited for it have left."""
         if self._commit_ns:
             self._performance.add("journal_commit", self._commit_ns)
             self._commit_ns = 0
 
     def last_words(self) -> None:
-        """Try to write what is in memory although the record has failed: why trading is halted must not be lost."""
+        """Try to write the buffer after a failure: the reason of the halt must not be lost."""
         if self.failure:
             try:
                 self.journal.commit()
             except JournalError:
-                # It stays in memory until there is room.
+                # It stays in memory until there is space.
                 return
 
     async def keep(self, next_order_id: Callable[[], int]) -> None:
-        """Write what no order has written, and set ids aside ahead, so that no order waits for the disk.
+        """Write events that no order has written, and reserve ids ahead, so that no order waits for the disk.
 
         Raises:
             JournalError: If too much waits for a journal that cannot be written.
@@ -150,10 +150,10 @@ class Recorder:
 
 
 def as_recorded(command: Command) -> Command:
-    """Return the command as the journal returns it; the engine handles only such a one.
+    """Return the command as it is read back from the journal; the engine handles only such commands.
 
     Raises:
-        DeskError: If a field is of a wrong type, or a text is not valid Unicode.
+        DeskError: If a field has a wrong type, or text is not valid Unicode.
     """
     kind = command.__struct_config__.tag
     try:
@@ -162,7 +162,7 @@ def as_recorded(command: Command) -> Command:
         raise DeskError(f"{kind} cannot be recorded, so nothing was done: {_fault(command, error)}") from None
     for name in command.__struct_fields__:
         given, read = getattr(command, name), getattr(kept, name)
-        # NaN differs from itself, and is the engine's to refuse.
+        # NaN differs from itself; the engine refuses it.
         if given != read and repr(given) != repr(read):
             raise DeskError(
                 f"{kind} cannot be recorded, so nothing was done: {name} is of type {type(given).__name__}, "
@@ -172,7 +172,7 @@ def as_recorded(command: Command) -> Command:
 
 
 def _fault(command: msgspec.Struct, error: Exception) -> str:
-    """Return what is wrong with a command, by the name of the field."""
+    """Return the fault of a command, with the name of the field."""
     if isinstance(error, msgspec.ValidationError):
         return str(error)
     for name in command.__struct_fields__:
@@ -186,12 +186,12 @@ def _fault(command: msgspec.Struct, error: Exception) -> str:
 
 
 def _valid(error: Exception) -> str:
-    """Return an error's sentence as text that the journal can hold."""
+    """Return an error's text in a form that the journal can store."""
     return str(error).encode(errors="backslashreplace").decode()
 
 
 def header_of(settings: DeskSettings, client_id: int, started_ns: int) -> JournalHeader:
-    """Return what the journal of a desk with these settings begins with."""
+    """Return the header of the journal of a desk with these settings."""
     return JournalHeader(
         program=f"ibdesk {importlib.metadata.version('ibdesk')}",
         mode=settings.mode,

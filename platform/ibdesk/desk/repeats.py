@@ -1,4 +1,4 @@
-"""A strategy that is asked for again while it runs: the run that is there, or an error, and never a second position."""
+"""A repeated start of a running strategy: it returns the run or an error, and never opens a second position."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ibdesk.strategy import Strategy
 def runs_meant(
     runs: Mapping[str, Run], start: StartStrategy, cls: type[Strategy], run_id: str
 ) -> tuple[Run | None, Run | None]:
-    """Return the run that does already what `start` asks for, and the one to go on with; of a new one neither is.
+    """Return the run that already does what `start` requests, and the run to continue; both are None for a new run.
 
     Raises:
-        DeskError: If a run, or an orphan, stands in the way of it, or there is none of the name `run_id`.
+        DeskError: If another run or orphan conflicts with the start, or there is no run `run_id`.
     """
     if not run_id and (there := running_like(runs.values(), start, cls)):
         return there, None
@@ -26,12 +26,12 @@ def runs_meant(
 
 
 def running_like(runs: Iterable[Run], start: StartStrategy, cls: type[Strategy]) -> Run | None:
-    """Return the run that does what `start` asks for, None when none has to do with it.
+    """Return the run that does what `start` requests, None if no run is related.
 
-    A run is of the same strategy when class, file and name are the same and it trades one of the instruments.
+    A run is of the same strategy if class, file and name are equal and it trades one of the instruments.
 
     Raises:
-        DeskError: If such a run does something else than is asked for; the sentence says what, and the ways out.
+        DeskError: If such a run differs from the request; the message lists the differences and the remedies.
     """
     wanted = {instrument.id for instrument in start.instruments}
     for run in runs:
@@ -41,7 +41,7 @@ def running_like(runs: Iterable[Run], start: StartStrategy, cls: type[Strategy])
         if not differences:
             return run
         raise DeskError(
-            f"{start.source.class_name} runs on {', '.join(run.lanes)} already as {run.id} ({'; '.join(differences)}): "
+            f"{start.source.class_name} already runs on {', '.join(run.lanes)} as {run.id} ({'; '.join(differences)}): "
             f"give it other parameters with change_parameters, stop it first, or start a second one with name="
         )
     return None
@@ -56,16 +56,16 @@ def _is_same_strategy(one: StartStrategy, other: StartStrategy) -> bool:
 
 
 def _differences(run: Run, start: StartStrategy, cls: type[Strategy]) -> Iterator[str]:
-    """Yield what a run does otherwise than is asked for."""
+    """Yield the differences between a run and a request."""
     known = run.start
     for name, value in start.parameters.items():
         if known.parameters.get(name) != value:
             yield f"{name} is {known.parameters.get(name)}, not {value}"
     asked = {instrument.id for instrument in start.instruments}
     if asked != set(run.lanes):
-        yield f"it was asked for on {', '.join(sorted(asked))}"
+        yield f"it was requested on {', '.join(sorted(asked))}"
     if known.interval_ns != start.interval_ns or known.bar_source is not start.bar_source:
-        yield "its bars are others"
+        yield "its bars differ"
     if known.cash != start.cash:
         yield f"cash is {known.cash:g}, not {start.cash:g}"
     if start.budget not in (NO_BUDGET, known.budget):
@@ -75,7 +75,7 @@ def _differences(run: Run, start: StartStrategy, cls: type[Strategy]) -> Iterato
 
 
 def _code_of(cls: type[Strategy]) -> list[object]:
-    """Return the code of a class that has no file, so that a cell run again is told from one that was edited."""
+    """Return the code of a class without a file, to distinguish a cell that was run again from one that was edited."""
     return [
         (name, _bytes_of(member))
         for kind in cls.__mro__

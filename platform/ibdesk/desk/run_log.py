@@ -1,4 +1,4 @@
-"""What a run said, did and suffered, read back from the journal as lines for people."""
+"""The log of a run, read from the journal as lines for people."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ibdesk.store import Entry, JournalFilter, stretch
 
 
 def read_log(path: Path, run_id: str, *, before: int, limit: int) -> RunLog:
-    """Return the newest lines of a run below the journal's event `before` (0 is the end), oldest of them first.
+    """Return a run's newest lines before the journal's event `before` (0 is the end), the oldest of them first.
 
     Raises:
         JournalError: If the journal cannot be read.
@@ -27,14 +27,14 @@ def read_log(path: Path, run_id: str, *, before: int, limit: int) -> RunLog:
         if isinstance(entry, int):
             return RunLog(lines=lines[::-1], next=entry)
         lines += reversed(_lines(entry, run_id))
-        # The lines of one event stay together, so that the next question misses none.
+        # The lines of one event stay together, so that the next request misses none.
         if len(lines) >= limit:
             return RunLog(lines=lines[::-1], next=entry.number)
     return RunLog(lines=lines[::-1], next=0)
 
 
 def _lines(entry: Entry, run_id: str) -> list[LogLine]:
-    """Return what one event and its actions say of a run, in the order in which it happened."""
+    """Return the lines of one event and its actions about a run, in order."""
     said: list[tuple[Severity, str]] = []
     match entry.event:
         case StartStrategy(run_id=started) if started == run_id:

@@ -1,4 +1,4 @@
-"""Starting a run: what it needs is qualified, subscribed and warmed up, and it goes on from the run before it."""
+"""Starting a run: qualify, subscribe, warm up, and continue from an earlier run."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class RunStarter:
     ) -> str:
         """Qualify, subscribe, warm up and start; return the run's id.
 
-        A run that does this already is returned. The run goes on with the book, the orders and the state of the one
-        named `run_id`, else of the orphaned run that was started like it; else it is a new one.
+        If a run already does this, its id is returned. Otherwise the run continues with the book, orders and state of
+        the run `run_id`, or of an orphaned run that was started in the same way; without one it is a new run.
         """
         runtime = self._runtime
         found = await runtime.loading.find(strategy, parameters)
@@ -65,7 +65,7 @@ class RunStarter:
             budget=budget or NO_BUDGET,
             correlation_id=correlation_id,
         )
-        # What is there or refused needs no history. Decided anew after that await: another start may have come.
+        # An existing or refused run needs no history. Checked again after the await: another start may have come.
         if there := runs_meant(runtime.engine.runs, start, loaded.cls, run_id)[0]:
             return there.id
         self._watch(instruments)
@@ -88,7 +88,7 @@ class RunStarter:
         return start.run_id
 
     def _watch(self, instruments: Sequence[AnyInstrument]) -> None:
-        """Subscribe once to what a run needs of its instruments, and keep their newest bars for the start."""
+        """Subscribe once to the bars and quotes of a run's instruments, and keep their newest bars for the start."""
         for instrument in instruments:
             if self._runtime.recent_bars.follow(instrument.id):
                 self._runtime.service.subscribe_bars(instrument)

@@ -69,14 +69,14 @@ from ibdesk.tws import Fence, TwsService, TwsSettings
 
 _log = logging.getLogger(__name__)
 
-# Losses are summed anew so often, beside each price.
+# How often losses are summed again, in addition to each price.
 _LOOK_NS = 1_000_000_000
-# Positions and profit are marked so often.
+# How often positions and profit are marked.
 _MARK_SECONDS = 0.25
 
 
 class Runtime:
-    """Everything of a desk that lives on its loop. The trading path is `turn`: no queue and no await is in it."""
+    """Everything of a desk that runs on its loop. The trading path is `turn`; it contains no queue and no await."""
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class Runtime:
         )
         self.order_log = OrderLog(self.engine)
         self.first_prices = FirstPrices(self.engine.price_of)
-        # _inherited: what an earlier life traded by hand, or its runs hold: their quotes are not asked for yet here.
+        # Instruments traded by hand or held by runs in earlier journals, whose quotes are not subscribed yet.
         self._inherited: list[AnyInstrument] = []
         self._earlier = ""
         self._waiting: collections.deque[Event] = collections.deque()
@@ -163,7 +163,7 @@ class Runtime:
         self.supervisor.add("sessions", lambda: self.venue.keep_hours(self.service, self.engine.markets))
 
     def close(self) -> None:
-        """Write what is buffered, and give the account back."""
+        """Write the buffer, and release the account."""
         try:
             self.journal.close()
         finally:
@@ -172,7 +172,7 @@ class Runtime:
                 self._lock.release()
 
     async def run(self) -> None:
-        """Keep link, journal, marks and timers going until cancelled; an error in any of them ends all."""
+        """Run link, journal, marks and timers until cancelled; an error in any of them ends all."""
         tidier = JournalTidier(
             self.journal.path, self.settings.mode, self.service.account_id, self._earlier, self.settings.journal
         )
@@ -180,7 +180,7 @@ class Runtime:
             await self.run_on_loop()
 
     async def run_on_loop(self) -> None:
-        """Do what `run` does without its threads: averages for watchers, care for files of journals, watchdog."""
+        """Do what `run` does without its threads: moving averages, upkeep of journal files, watchdog."""
         for instrument in self._inherited:
             if self.service.knows(instrument.id):
                 self.service.subscribe_quotes(instrument)
@@ -193,18 +193,18 @@ class Runtime:
             self._day_notes.close()
             raise
 
-    # --- the life before
+    # --- recovery
 
     def _restore(self, account: str) -> None:
-        """Go on where the earlier life of this desk on this account left off, before the books are compared with TWS.
+        """Continue from the account's earlier journals, before the books are compared with TWS.
 
-        Only then may anything trade. An embedded gateway's account ends with the gateway, unless that keeps its state
-        in a file: without one nothing but a halt is taken over.
+        No order may leave before that. An embedded gateway's account ends with the gateway, unless the gateway keeps
+        its state in a file: without a file only halts are restored.
 
         Raises:
             AccountInUseError: If another process trades the account from this state folder.
-            JournalError: If the earlier life's journal cannot be read, the disk has no room, or the folder of the
-                account's halts cannot be used.
+            JournalError: If an earlier journal cannot be read, the disk is full, or the folder of the account's halts
+                cannot be used.
         """
         settings = self.settings
         ends_with_gateway = settings.mode == "embedded" and settings.gateway.state is None
@@ -239,7 +239,7 @@ class Runtime:
     # --- the trading path
 
     def turn(self, event: Event) -> None:
-        """Take one event through engine, journal and venue; what the venue answers at once waits its turn."""
+        """Pass one event through engine, journal and venue; immediate answers of the venue wait for their turn."""
         self._waiting.append(event)
         if self._turning:
             return
@@ -250,12 +250,12 @@ class Runtime:
             self._turning = False
 
     def command(self, command: Event, *, is_as_recorded: bool = False) -> Sequence[Action]:
-        """Take one command through engine, journal and venue, and return what it has caused.
+        """Pass one command through engine, journal and venue, and return the actions that it caused.
 
-        With `is_as_recorded` the caller has had it by `as_recorded` already.
+        `is_as_recorded` means that the caller has already applied `as_recorded`.
 
         Raises:
-            IbdeskError: If it cannot be carried out; then nothing has changed and it is not on the record.
+            IbdeskError: If it cannot be carried out; then nothing has changed and it is not journaled.
         """
         if not is_as_recorded:
             command = as_recorded(command)
@@ -265,7 +265,7 @@ class Runtime:
             try:
                 return self._turn(command)
             finally:
-                # What has come meanwhile has its turn also when the command is refused.
+                # Events that came meanwhile are handled even if the command is refused.
                 self._drain()
         finally:
             self._turning = False
@@ -288,7 +288,7 @@ class Runtime:
         latency_ns = 0
         actions = self.watchdog.handle(event)
         self.recorder.record(event, actions)
-        # States of strategies come after all other actions; alone they can wait for the next commit.
+        # States of strategies come after all other actions; alone they may wait for the next commit.
         if actions and actions[0].__class__ is not StateChanged:
             is_recorded = self.recorder.write(self.service.next_order_id)
             placed = self._executor.carry_out(
@@ -313,7 +313,7 @@ class Runtime:
         return actions
 
     def _look_before_waiting(self) -> None:
-        """Take a stall and what others have halted, before orders that waited for the budget of messages leave."""
+        """Apply a stall and halts of other processes, before orders leave that waited for the budget of messages."""
         for event in self._stalls.before():
             self.turn(event)
         self.account_watch.take_news()
@@ -329,7 +329,7 @@ class Runtime:
     # --- commands
 
     async def qualified(self, name: str | Instrument) -> AnyInstrument:
-        """Return an instrument with what TWS knows of it, from memory when TWS has told it before.
+        """Return an instrument with its terms at TWS, from memory if they are known.
 
         Raises:
             InstrumentError: If the instrument is unknown or ambiguous.
@@ -338,7 +338,7 @@ class Runtime:
         return await self.qualify(name, from_memory=True)
 
     async def qualify(self, name: str | Instrument, *, from_memory: bool = False) -> AnyInstrument:
-        """Return an instrument with what TWS knows of it now; raises as `qualified`."""
+        """Return an instrument with its current terms at TWS; raises as `qualified`."""
         is_embedded, at_ns = self.settings.mode == "embedded", self.clock.now_ns()
         instrument = await found(self.service, name, at_ns, is_embedded=is_embedded, from_memory=from_memory)
         self.venue.take_hours(self.service.trading_hours(instrument.id))
@@ -361,7 +361,7 @@ class Runtime:
             self.publisher.mark()
 
     def _look_at_losses(self) -> None:
-        """Have the engine sum its losses anew now and then: prices may have stopped coming."""
+        """Let the engine sum its losses again once a second: prices may have stopped."""
         if self.clock.now_ns() >= self._looked_ns + _LOOK_NS and self.engine.losses.is_watching:
             self._looked_ns = self.clock.now_ns()
             self.turn(TimerFired(LOSS_TIMER, self._looked_ns))

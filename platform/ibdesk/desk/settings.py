@@ -1,4 +1,4 @@
-"""What a desk needs to know before it opens: its part of the tree of settings."""
+"""The settings of a desk."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ NEEDED_LIMITS = (
     "risk.max_open_orders",
     *(f"risk.max_{what}_{kind}" for what in ("order", "position") for kind in ("shares", "contracts", "currency")),
 )
-"""The limits of the account that have no default which would be safe for real money."""
+"""The limits of the account without a default that is safe for real money."""
 
 _OF_TWS = ("host", "port", "client_id", "account")
 
 
 class EmbeddedGatewaySettings(GatewaySettings):
-    """The gateway inside a desk: found by the desk alone, so any free port does."""
+    """The gateway inside a desk; only the desk connects to it, so any free port is suitable."""
 
     port: int = Field(0, ge=0, le=65_535, description="port to listen on; 0 takes any free one")
     invent: bool = Field(
@@ -42,7 +42,7 @@ class EmbeddedGatewaySettings(GatewaySettings):
 
 
 class DeskSettings(SettingsTree):
-    """One desk: what it connects to, what it may risk, and where it keeps its journal."""
+    """The settings of one desk: its connection, its limits and its folders."""
 
     others: ClassVar[frozenset[str]] = frozenset({"server", "dashboard"})
 
@@ -115,18 +115,18 @@ class DeskSettings(SettingsTree):
 
     @property
     def strategy_trial(self) -> TrialLimits:
-        """Return what a strategy file may take while it is loaded."""
+        """Return the limits of loading a strategy file."""
         return TrialLimits(self.strategy_load_seconds, self.strategy_load_bytes)
 
     def check_limits(self) -> None:
-        """Refuse to trade real money by limits that nobody has set.
+        """Refuse to trade real money with default limits.
 
         Raises:
-            ConfigError: With the settings that have no value, in mode ``live``.
+            ConfigError: In mode ``live``, with the names of the limits that have no value.
         """
         if self.mode != "live":
             return
-        # Settings that were made directly, as those of a child process, say only whether they have the section.
+        # Settings made directly, such as a child process's, only record whether they have the section.
         is_told = self.has_origins or "risk" not in self.model_fields_set
         unset = [name for name in NEEDED_LIMITS if is_told and self.origin(name) == DEFAULT]
         if unset:
@@ -137,7 +137,7 @@ class DeskSettings(SettingsTree):
             )
 
     def calendar(self) -> TwsCalendar:
-        """Return when TWS is away by plan; the embedded gateway never is.
+        """Return the planned absences of TWS; the embedded gateway has none.
 
         Raises:
             ConfigError: If IBC's file was named and cannot be used.
@@ -145,10 +145,10 @@ class DeskSettings(SettingsTree):
         return TwsCalendar(()) if self.mode == "embedded" else self.tws.calendar.calendar()
 
     def port(self) -> Address:
-        """Return where other processes find the desk.
+        """Return the address at which other processes find the desk.
 
         Raises:
-            ConfigError: If `port_address` is none, or is in a Redis that is not set.
+            ConfigError: If `port_address` is not valid, or needs a Redis that is not set.
         """
         address = address_of(self.port_address) if self.port_address else self.socket
         if isinstance(address, StreamAddress) and self.redis.url is None:
@@ -157,7 +157,7 @@ class DeskSettings(SettingsTree):
 
     @property
     def socket(self) -> SocketAddress:
-        """Return where the desk is always found on its own machine.
+        """Return the address at which the desk is always found on its own machine.
 
         Raises:
             ConfigError: If its path is too long for a socket.
@@ -169,7 +169,7 @@ class DeskSettings(SettingsTree):
 
     @property
     def stream(self) -> StreamAddress:
-        """Return under which name the desk is found in Redis, and what is cached of it."""
+        """Return the name of the desk and of its cache in Redis."""
         address = address_of(self.port_address) if self.port_address else None
         return address if isinstance(address, StreamAddress) else StreamAddress(self.mode)
 
@@ -189,19 +189,19 @@ class DeskSettings(SettingsTree):
             self.tws.check()
         if self.guardian.enabled and self.guardian.client_id == self.tws.client_id:
             raise ConfigError(
-                f"guardian.client_id and tws.client_id are both {self.tws.client_id}: each connection to TWS needs a "
-                f"number of its own"
+                f"guardian.client_id and tws.client_id are both {self.tws.client_id}: each connection to TWS needs "
+                f"its own number"
             )
         return self
 
     @classmethod
     def make(cls, mode: str | None = None, **settings: Any) -> Self:
-        """Return the settings of the file and the environment with those given on top.
+        """Return the settings of file and environment, with the given ones on top.
 
         `host`, `port`, `client_id` and `account` are short for those of ``tws``.
 
         Raises:
-            ConfigError: If one is unknown or cannot be used; the sentence names each, and where it is from.
+            ConfigError: If one is unknown or cannot be used; the message names each and its origin.
         """
         named = {f"tws.{name}" if name in _OF_TWS else name: value for name, value in settings.items()}
         if mode is not None:

@@ -1,4 +1,4 @@
-"""Notices that the desk's process stood still, and tells the engine what time it is when events carry another one."""
+"""Detection of standstills of the desk's process, and the time for the engine where it differs from an event's."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from ibdesk.clock import SECOND, Clock, boot_ns
 from ibdesk.model import Bar, ClockRead, Event, Link, Stalled, TimerFired
 
-# A bar carries its close and a timer its due: a clock that shows so much more is told first, seconds of the wall.
+# A bar carries its close and a timer its due time; a clock this far ahead is reported first, wall-clock seconds.
 _TOLERANCE_SECONDS = 0.05
 
 
 class StallWatch:
-    """Looks at the machine's clock before each event is handled, and at each mark.
+    """A check of the machine's clock before each event and at each mark.
 
-    A process that was stopped, swapped out or asleep finds that clock far from where it last looked. What it reads
-    next has waited in buffers meanwhile and says nothing about its age. So `on_stall` has the books compared anew,
-    over the same connection: the answers come behind everything that had waited.
+    After a process was stopped, swapped out or asleep, the clock is far from its last reading. The next events have
+    waited in buffers and do not show their age. So `on_stall` compares the books again over the same connection: the
+    answers come behind everything that waited.
     """
 
     def __init__(self, clock: Clock, seconds: float, *, link: Callable[[], Link], on_stall: Callable[[], None]) -> None:
@@ -26,11 +26,11 @@ class StallWatch:
         self._tolerance_ns = int(_TOLERANCE_SECONDS * clock.speed * SECOND)
 
     def seconds_in_turn(self) -> float:
-        """Return how long ago the event that is being handled was begun."""
+        """Return the seconds since the current event was begun."""
         return (boot_ns() - self._awake_ns) / SECOND
 
     def before(self, event: Event | None = None) -> Sequence[Event]:
-        """Take note that the process is awake; return what the engine must know before `event`."""
+        """Note that the process is running; return the events that the engine must handle before `event`."""
         now_ns = boot_ns()
         gap_ns, self._awake_ns = now_ns - self._awake_ns, now_ns
         if gap_ns > self._limit_ns and self._link() is Link.UP:

@@ -1,4 +1,4 @@
-"""A file named STOP in the state folder halts the desk, also where no guardian runs that would do more."""
+"""The file STOP in the state folder halts the desk, even without a guardian, which would do more."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ibdesk.engine.halts import Halts
 from ibdesk.guardian.command_socket import StopFile
 from ibdesk.model import Event, HaltTrading
 
-# The guardian looks five times a second; one halt for one file is enough.
+# The guardian checks five times a second and halts first; one halt for one file is enough.
 _GRACE_NS = 1_000_000_000
 
 
 class StopFileWatch:
-    """Looks for the file; the desk halts when the guardian has not within a second.
+    """A check for the file; the desk halts if the guardian has not done so within a second.
 
-    A file that lies there when a desk begins counts as new: as long as it does, every desk begins halted.
+    A file that exists when a desk starts counts as new: while it exists, every desk starts halted.
     """
 
     def __init__(self, path: Path, halts: Halts, turn: Callable[[Event], None], now_ns: Callable[[], int]) -> None:
@@ -27,7 +27,7 @@ class StopFileWatch:
         self._due_ns = 0
 
     def look(self) -> None:
-        """Look at the file: one call of the operating system."""
+        """Check the file: one call of the operating system."""
         if self._file.look() is not None:
             self._due_ns = monotonic_ns() + _GRACE_NS
         if self._due_ns and monotonic_ns() >= self._due_ns:

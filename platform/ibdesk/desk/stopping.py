@@ -1,4 +1,4 @@
-"""Stopping the account of a desk through its handle: by the guardian, by this process, or by the desk itself."""
+"""Stopping a desk's account through its handle: by the guardian, by this process, or by the desk itself."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from ibdesk.desk.handle import DeskHandle
 
 _LOOK_SECONDS = 0.1
-# What adding binary fractions may leave of nothing, as a part of what is held; the gate allows as much.
+# Rounding error allowed, as a fraction of the position; the gate allows as much.
 _DUST = 1e-9
 
 
 def guardian_config(settings: DeskSettings) -> GuardianConfig:
-    """Return what the guardian of a desk with these settings is told."""
+    """Return the configuration of the guardian of a desk with these settings."""
     guardian, tws = settings.guardian, settings.tws
     return GuardianConfig(
         mode=settings.mode,
@@ -45,13 +45,13 @@ def guardian_config(settings: DeskSettings) -> GuardianConfig:
 
 
 async def stop_everything(desk: DeskHandle, settings: DeskSettings, request: StopRequest) -> StopOutcome:
-    """Stop the account that a desk trades, and return what came of it.
+    """Stop the account that a desk trades, and return the outcome.
 
-    Where engine or guardian are of this machine, the guardian does it, or this process in its place; the desk need not
-    answer. An embedded account, and a desk of another machine, are stopped by commands to the desk.
+    If engine or guardian run on this machine, the guardian does it, or this process in its place, even if the desk does
+    not answer. An embedded account, and a desk on another machine, are stopped by commands to the desk.
 
     Raises:
-        ConfigError: If the account is not named where it must be, or is another one.
+        ConfigError: If the account is missing where it is needed, or is another one.
         DeskError: If the guardian refuses, or a desk that must do it does not answer.
     """
     config = guardian_config(settings)
@@ -64,7 +64,7 @@ async def _by_desk(desk: DeskHandle, request: StopRequest) -> StopOutcome:
     """Stop by commands to the desk.
 
     Raises:
-        ConfigError: If the account is not named where it must be, or is another one.
+        ConfigError: If the account is missing where it is needed, or is another one.
         DeskError: If the desk does not answer in time.
     """
     began_ns, by = monotonic_ns(), name_of(request.by) or OPERATOR
@@ -78,7 +78,7 @@ async def _by_desk(desk: DeskHandle, request: StopRequest) -> StopOutcome:
             faults = await _flatten(desk, by) if request.level is Level.FLATTEN else []
     except TimeoutError:
         raise DeskError(
-            f"the desk did not answer within {request.seconds:g} s: look at its halts, orders and positions, and ask "
+            f"the desk did not answer within {request.seconds:g} s: check its halts, orders and positions, and try "
             f"again"
         ) from None
     left = _Left(f"the desk has not answered again within {request.seconds:g} s")
@@ -90,7 +90,7 @@ async def _by_desk(desk: DeskHandle, request: StopRequest) -> StopOutcome:
                     await asyncio.sleep(_LOOK_SECONDS)
     failure = "the desk's own process cannot be ended from here" if request.kill else ""
     if left.words:
-        failure = "; ".join([f"not done yet: {left.words}; the desk goes on", *faults])
+        failure = "; ".join([f"not done yet: {left.words}; the desk continues", *faults])
     return StopOutcome(
         done=not failure,
         level=request.level,
@@ -107,16 +107,16 @@ async def _by_desk(desk: DeskHandle, request: StopRequest) -> StopOutcome:
 
 def _check_account(health: DeskHealth, request: StopRequest) -> None:
     if health.mode == "live" and not request.account:
-        raise ConfigError(f"mode is live: name the account that is to be stopped ({health.account})")
+        raise ConfigError(f"mode is live: name the account to be stopped ({health.account})")
     if request.account and request.account != health.account:
         raise ConfigError(f"the desk trades account {health.account}, not {request.account}")
 
 
 async def _flatten(desk: DeskHandle, by: str) -> list[str]:
-    """Have the desk close what its runs hold and what was traded by hand; return what it refuses."""
+    """Close the positions of runs and of the book `manual` through the desk; return its refusals."""
     rows = (await desk.aio.positions()).iter_rows(named=True)
     faults = []
-    # Once for each owner: the desk waits until its orders have ended, and closes what is held then.
+    # Once per owner: the desk waits until its orders have ended, and closes what it then holds.
     for owner in dict.fromkeys(row["owner"] for row in rows if row["quantity"]):
         try:
             if owner == MANUAL:
@@ -129,7 +129,7 @@ async def _flatten(desk: DeskHandle, by: str) -> list[str]:
 
 
 class _Left(msgspec.Struct, frozen=True):
-    """What a stop has still to do, in words, and how the account is."""
+    """The remaining work of a stop, in words, and the account's open orders and positions."""
 
     words: str
     open_orders: int = 0
@@ -145,12 +145,12 @@ async def _left(desk: DeskHandle, level: Level) -> _Left:
         words = f"orders may still grow or turn {', '.join(growing)}, held is {positions}" if growing else ""
     else:
         is_over = not open_orders and not (level is Level.FLATTEN and positions)
-        words = "" if is_over else f"{open_orders} orders work that are to go, held is {positions}"
+        words = "" if is_over else f"{open_orders} orders still work, held is {positions}"
     return _Left(words, open_orders, positions)
 
 
 def may_grow(exposure: ExposureInfo) -> bool:
-    """Return whether open orders may grow a position, or turn it round."""
+    """Return whether open orders may increase or reverse a position."""
     held = exposure.held
     beyond = max(exposure.highest - max(held, 0.0), min(held, 0.0) - exposure.lowest)
     return beyond > _DUST * abs(held)

@@ -1,4 +1,4 @@
-"""What a strategy file may take while it is loaded."""
+"""Limits of loading a strategy file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class TrialLimits(msgspec.Struct, frozen=True):
-    """What a strategy file may take while it is loaded."""
+    """The time and memory that a strategy file may take while it is loaded."""
 
     seconds: float = 10.0
     memory_bytes: int = 2**30

@@ -1,4 +1,4 @@
-"""Loads the strategy that a start asks for, on a thread of its own: a file is never run on the loop that trades."""
+"""Loading of strategies on their own thread: a file is never run on the loop that trades."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ from ibdesk.strategy import LoadedStrategy, Strategy, as_strategy_error, make_st
 
 T = TypeVar("T")
 
-# For the process of the trial to start, besides what the file may take.
+# Time for the trial's process to start, in addition to the file's own limit.
 _TRIAL_SECONDS = 130.0
 
 
 class FoundStrategy(msgspec.Struct, frozen=True):
-    """A strategy class, the file that stands for it in the journal, and all of its parameters."""
+    """A strategy class, its file for the journal, and all of its parameters."""
 
     loaded: LoadedStrategy
     parameters: dict[str, Any]
 
 
 class StrategyLoading(Protocol):
-    """How a desk comes by the strategies that it is to run."""
+    """The way in which a desk loads strategies."""
 
     async def find(
         self, strategy: Strategy | type[Strategy] | str | Path, parameters: dict[str, object]
     ) -> FoundStrategy:
-        """Return the strategy that is asked for.
+        """Return the requested strategy.
 
         Raises:
-            StrategyError: If the file or the parameters cannot be used, or take more than they may.
+            StrategyError: If the file or the parameters cannot be used, or exceed the limits.
         """
         ...
 
     async def check_parameters(
         self, cls: type[Strategy], source: StrategySource, parameters: dict[str, object]
     ) -> dict[str, Any]:
-        """Return all parameters of a strategy that runs already, checked by its code. Raises as `find`."""
+        """Return all parameters of a running strategy, checked by its code. Raises as `find`."""
         ...
 
 
 class TrialLoading:
-    """Loads on a thread of its own; a file is tried in a process of its own first."""
+    """Loads on a separate thread; a file is first tried in a separate process."""
 
     def __init__(self, limits: TrialLimits) -> None:
         self._limits = limits
@@ -59,7 +59,7 @@ class TrialLoading:
     async def find(
         self, strategy: Strategy | type[Strategy] | str | Path, parameters: dict[str, object]
     ) -> FoundStrategy:
-        """Return the strategy that is asked for."""
+        """Return the requested strategy."""
         limits = self._limits
 
         def find() -> FoundStrategy:
@@ -73,7 +73,7 @@ class TrialLoading:
     async def check_parameters(
         self, cls: type[Strategy], source: StrategySource, parameters: dict[str, object]
     ) -> dict[str, Any]:
-        """Return all parameters of a strategy that runs already, checked by its code in both places."""
+        """Return all parameters of a running strategy, checked by its code in the trial's process and here."""
         limits = self._limits
 
         def check() -> dict[str, Any]:
@@ -84,7 +84,7 @@ class TrialLoading:
 
 
 def found_strategy(strategy: Strategy | type[Strategy], parameters: dict[str, object]) -> FoundStrategy:
-    """Return a strategy that is there as an object or a class, with all of its parameters.
+    """Return a strategy given as an object or a class, with all of its parameters.
 
     Raises:
         StrategyError: If the parameters cannot be used.
@@ -97,7 +97,7 @@ def found_strategy(strategy: Strategy | type[Strategy], parameters: dict[str, ob
 
 
 def checked_parameters(cls: type[Strategy], parameters: dict[str, object]) -> dict[str, Any]:
-    """Return all parameters that a strategy has with these. Raises as `found_strategy`."""
+    """Return all parameters of a strategy with these changes. Raises as `found_strategy`."""
     return _dumped(make_strategy(cls, parameters), f"{cls.__name__} cannot have these parameters")
 
 
@@ -116,9 +116,9 @@ def _dumped(made: Strategy, what: str) -> dict[str, Any]:
 
 
 async def _on_thread(work: Callable[[], T], name: str, limits: TrialLimits, *, seconds: float) -> T:
-    """Return what `work` returns; its thread is left behind when it takes longer.
+    """Return the result of `work`; its thread is abandoned after `seconds`.
 
-    A thread of the loop's own pool would hold up the end of the program.
+    A thread of the loop's own pool would delay the end of the program.
     """
     future: concurrent.futures.Future[T] = concurrent.futures.Future()
     future.set_running_or_notify_cancel()
@@ -126,7 +126,7 @@ async def _on_thread(work: Callable[[], T], name: str, limits: TrialLimits, *, s
     def run() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - whoever waits is told
+        except BaseException as error:  # noqa: BLE001 - the caller receives it
             future.set_exception(error)
 
     threading.Thread(target=run, name=f"loading {name}", daemon=True).start()

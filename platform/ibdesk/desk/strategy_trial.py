@@ -1,7 +1,7 @@
-"""A first run of a strategy file in a process of its own, with limits, before a process that trades or serves runs it.
+"""A first load of a strategy file in a separate process with limits, before a process that trades or serves loads it.
 
-``python -m ibdesk.desk.strategy_trial`` is that process: it is told the code on standard input, says that it is ready
-once it has its libraries, and answers with what the file defines or why it cannot be used.
+``python -m ibdesk.desk.strategy_trial`` is that process: it reports when it has imported its libraries, reads the code
+from standard input, and answers with the file's definitions or the reason why it cannot be used.
 """
 
 from __future__ import annotations
@@ -27,41 +27,41 @@ from ibdesk.errors import StrategyError
 from ibdesk.model import StrategySource
 from ibdesk.strategy import LoadedStrategy, load_source, make_strategy
 
-# What the interpreter and its libraries may take to start on a machine that is busy with other things.
+# Time for the interpreter and its libraries to start on a busy machine.
 _START_SECONDS = 120.0
 _READY = b"ready\n"
 
 
 class TriedStrategy(msgspec.Struct, frozen=True):
-    """What a strategy file defines."""
+    """The definitions of a strategy file."""
 
     class_name: str
     description: str
     sha256: str
-    # parameters: their JSON schema.
     parameters: dict[str, Any]
+    """The JSON schema of the parameters."""
 
 
 def try_file(path: Path, parameters: dict[str, object] | None, limits: TrialLimits) -> TriedStrategy:
-    """Load a strategy file in a process of its own and return what it defines.
+    """Load a strategy file in a separate process and return its definitions.
 
-    With `parameters` the strategy is made with them too. What was tried once with success is not tried again.
+    With `parameters` the strategy is also created with them. A successful trial is not repeated.
 
     Raises:
-        StrategyError: If the file cannot be read or used, the parameters cannot be had, or it takes more than it may.
+        StrategyError: If the file cannot be read or used, the parameters are not valid, or it exceeds the limits.
     """
     return _tried(_read(path), path, _as_json(parameters), limits)
 
 
 def load_tried(path: Path, parameters: dict[str, object], limits: TrialLimits) -> LoadedStrategy:
-    """Try a strategy file with its parameters, and load the very code that was tried. Raises as `try_file`."""
+    """Try a strategy file with its parameters, and load exactly the code that was tried. Raises as `try_file`."""
     code = _read(path)
     _tried(code, path, _as_json(parameters), limits)
     return load_source(code, path)
 
 
 def try_parameters(source: StrategySource, parameters: dict[str, object], limits: TrialLimits) -> None:
-    """Try other parameters with the file of a run, where it is still the one that runs. Raises as `try_file`."""
+    """Try other parameters with a run's file, if it has not changed since the start. Raises as `try_file`."""
     path = Path(source.path)
     if source.path and path.is_file() and hashlib.sha256(code := _read(path)).hexdigest() == source.sha256:
         _tried(code, path, _as_json(parameters), limits)
@@ -92,7 +92,7 @@ def _tried(code: bytes, path: Path, parameters: str, limits: TrialLimits) -> Tri
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        # One thread, so that the other cores stay with whoever trades; and Ctrl-C in a terminal is for the parent.
+        # One thread, so that the trading process keeps the other cores. Ctrl-C in a terminal reaches only the parent.
         env=os.environ | {"POLARS_MAX_THREADS": "1"},
         start_new_session=True,
     ) as process:
@@ -109,9 +109,9 @@ def _tried(code: bytes, path: Path, parameters: str, limits: TrialLimits) -> Tri
 
 
 def _asked(process: subprocess.Popen[bytes], task: bytes, limits: TrialLimits) -> tuple[bytes, bytes]:
-    """Return what the process answers and what it complains of, once it has its libraries and the task."""
+    """Return the process's answer and standard error, after it has imported its libraries and read the task."""
     assert process.stdout is not None  # noqa: S101 - for the type checker; it was asked for
-    # It is killed when it does not get as far as this: `communicate` would read past the line.
+    # A timer kills a process that is not ready in time: `communicate` would read past the line.
     watch = _Watch(process, _START_SECONDS)
     with watch:
         first = process.stdout.readline()
@@ -121,7 +121,7 @@ def _asked(process: subprocess.Popen[bytes], task: bytes, limits: TrialLimits) -
 
 
 class _Watch:
-    """Kills a process that takes longer than it may inside the ``with`` block."""
+    """Kills a process if the ``with`` block takes longer than `seconds`."""
 
     def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
         import threading
@@ -152,29 +152,29 @@ def _answer(answer: bytes, errors: bytes, path: Path, code: int, limits: TrialLi
 
 def _main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
-    # What the file prints is no answer.
+    # The file's own output must not mix with the answer.
     os.dup2(2, 1)
     answers.write(_READY)
     answers.flush()
     task = json.loads(sys.stdin.buffer.read())
     resource.setrlimit(resource.RLIMIT_DATA, (task["memory_bytes"], task["memory_bytes"]))
-    # Where the parent dies meanwhile, nobody else ends it.
+    # If the parent dies meanwhile, nothing else ends this process.
     seconds = int(task["seconds"]) + 2
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     answers.write(json.dumps(_outcome(task)).encode())
     answers.flush()
-    # What the file has registered for the end of the program is not waited for.
+    # Exit handlers that the file registered are not run.
     os._exit(0)
 
 
 def _outcome(task: dict[str, Any]) -> object:
-    """Return what the file defines, or the sentence that says why it cannot be used."""
+    """Return the file's definitions, or the reason why it cannot be used."""
     code = base64.b64decode(task["code"])
     try:
         cls = load_source(code, Path(task["path"])).cls
         if task["parameters"] is not None:
             made = make_strategy(cls, task["parameters"])
-            # Whether they fail is told by who computes them; here only whether they come to an end.
+            # Here only whether they end is checked; their errors are reported where they are computed.
             with contextlib.suppress(BaseException):
                 made.features(), made.target()
         return msgspec.to_builtins(

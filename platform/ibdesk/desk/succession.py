@@ -1,4 +1,4 @@
-"""What of an earlier life goes on: its orders at TWS, and the run that a start continues."""
+"""Continuation of earlier journals: their orders at TWS, and the run that a start continues."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ibdesk.tws import TwsService
 
 
 def hand_over(service: TwsService, command: Restore) -> None:
-    """Have the service know the orders and fills of the life before, which its first comparison asks TWS about."""
+    """Pass the restored orders and fills to the service, whose first comparison asks TWS about them."""
     snapshot = command.snapshot
     instruments = {each.id: each for left in snapshot.runs for each in left.start.instruments}
     instruments |= {each.id: each for each in snapshot.instruments}
@@ -20,7 +20,7 @@ def hand_over(service: TwsService, command: Restore) -> None:
     for position in (position for book in snapshot.books for position in book.positions):
         held[position.instrument] = held.get(position.instrument, 0.0) + position.quantity
     service.resume(
-        # TWS never saw a denied one; whether one that waited has left, the record may lack: it is looked for there.
+        # TWS never received denied orders. A waiting order may have left without a journal entry, so TWS is asked.
         orders=[
             order for order in snapshot.orders if order.status is not OrderStatus.DENIED and order.reason != NEVER_LEFT
         ],
@@ -39,7 +39,7 @@ def hand_over(service: TwsService, command: Restore) -> None:
 
 
 def inherited(snapshot: EngineSnapshot) -> list[AnyInstrument]:
-    """Return the instruments that were traded by hand, and those that runs hold although none of them goes on yet."""
+    """Return the instruments that were traded by hand, and those held by runs that do not continue yet."""
     held = {
         (book.owner, position.instrument) for book in snapshot.books for position in book.positions if position.quantity
     }
@@ -50,15 +50,15 @@ def inherited(snapshot: EngineSnapshot) -> list[AnyInstrument]:
 
 
 def predecessor(runs: Mapping[str, Run], start: StartStrategy, run_id: str) -> Run | None:
-    """Return the run to go on with: the one named, else the oldest orphan that was started like this.
+    """Return the run to continue: the run `run_id`, or the oldest orphan that was started in the same way.
 
     Raises:
-        DeskError: If there is no run of the name, or an orphan of this strategy on one of the instruments was started
-            in another way: two runs would hold what is meant for one.
+        DeskError: If there is no run `run_id`, or an orphan of this strategy on one of the instruments was started in
+            another way: two runs would hold the same position.
     """
     if run_id:
         if run_id not in runs:
-            raise DeskError(f"there is no run {run_id!r} to go on with: the runs are {', '.join(runs) or 'none'}")
+            raise DeskError(f"there is no run {run_id!r} to continue: the runs are {', '.join(runs) or 'none'}")
         return runs[run_id]
     orphans = [run for run in runs.values() if run.state is RunState.ORPHANED and _is_of(run, start)]
     for run in orphans:
@@ -69,14 +69,14 @@ def predecessor(runs: Mapping[str, Run], start: StartStrategy, run_id: str) -> R
         if not wanted.isdisjoint(run.lanes):
             raise DeskError(
                 f"{run.id} was left by an earlier desk with {_holdings(run)} ({'; '.join(_differences(run, start))}): "
-                f"take it over as it is asked for now with run_id={run.id!r} (--take-over {run.id}), or stop it first, "
-                f"with flatten to close what it holds"
+                f"continue it in the requested way with run_id={run.id!r} (--take-over {run.id}), or stop it first, "
+                f"with flatten to close its positions"
             )
     return None
 
 
 def _is_of(run: Run, start: StartStrategy) -> bool:
-    """Return whether a run is of the same strategy; its file may have been moved in between."""
+    """Return whether a run is of the same strategy; its file may have moved."""
     return (run.start.source.class_name, run.start.name) == (start.source.class_name, start.name)
 
 
@@ -87,7 +87,7 @@ def _holdings(run: Run) -> str:
 
 
 def _differences(run: Run, start: StartStrategy) -> Iterator[str]:
-    """Yield what the run did otherwise than is asked for."""
+    """Yield the differences between the run and the request."""
     known = run.start
     for name, value in start.parameters.items():
         if known.parameters.get(name) != value:
@@ -95,10 +95,10 @@ def _differences(run: Run, start: StartStrategy) -> Iterator[str]:
     if {instrument.id for instrument in start.instruments} != set(run.lanes):
         yield f"it was on {', '.join(run.lanes)}"
     if known.interval_ns != start.interval_ns or known.bar_source is not start.bar_source:
-        yield "its bars were others"
+        yield "its bars differed"
 
 
 def _likeness(start: StartStrategy) -> object:
-    """Return what makes two starts of a strategy mean the same run; the code may have been mended in between."""
+    """Return the facts that two starts of the same run share; the code may have been corrected in between."""
     names = sorted(instrument.id for instrument in start.instruments)
     return start.parameters, names, start.interval_ns, start.bar_source

@@ -1,4 +1,4 @@
-"""Long tables of values that never change, made again quickly when a few of them were replaced."""
+"""Long tables of immutable values, rebuilt quickly after a few of them are replaced."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import polars as pl
 
 T = TypeVar("T")
 
-# So many rows are made again when one of them is another than before: 0.3 ms.
+# Rows that are rebuilt when one of them changes: 0.3 ms.
 _BLOCK_ROWS = 128
 
 
 class BlockTable(Generic[T]):
-    """Makes a table out of a list that grows and of which few entries are replaced, in blocks that it keeps."""
+    """Builds a table from a growing list with few replaced entries, in blocks that it caches."""
 
     def __init__(self, make: Callable[[list[T]], pl.DataFrame]) -> None:
-        """Make one; `make` puts some entries into a table, and the same entries always into the same."""
+        """Make one; `make` builds a table of entries and must return equal tables for equal entries."""
         self._make = make
         self._blocks: list[tuple[list[T], pl.DataFrame]] = []
         self._lock = threading.Lock()
 
     def of(self, entries: list[T]) -> pl.DataFrame:
-        """Return the table of all entries, a row each; may be asked for in any thread."""
+        """Return the table of all entries, one row each; callable from any thread."""
         with self._lock:
             frames = [
                 self._block(number, entries[begin : begin + _BLOCK_ROWS])

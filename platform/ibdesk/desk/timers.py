@@ -10,9 +10,9 @@ from ibdesk.model import Event, SetTimer, TimerFired
 
 
 class Timers:
-    """Tells `TimerFired` when the market's time has come.
+    """Emits `TimerFired` at a market time.
 
-    Those that are set before the background work begins, while the books are compared for the first time, wait for it.
+    Timers that are set before the background work begins, during the first comparison of the books, wait for it.
     """
 
     def __init__(self, clock: Clock, turn: Callable[[Event], None]) -> None:
@@ -21,14 +21,14 @@ class Timers:
         self._early: list[SetTimer] = []
 
     def run_in(self, tasks: asyncio.TaskGroup) -> None:
-        """Begin, in this group: an error in what a mere callback does would only be logged."""
+        """Run timers in this group, so that an error ends it; an error in a callback would only be logged."""
         self._tasks = tasks
         for timer in self._early:
             self.set(timer)
         self._early.clear()
 
     def set(self, timer: SetTimer) -> None:
-        """Have a timer fire."""
+        """Schedule a timer."""
         if self._tasks is None:
             self._early.append(timer)
         else:

@@ -1,4 +1,4 @@
-"""Changes and cancels of orders that the venue has not answered yet, since when, and a word when that takes long."""
+"""Changes and cancels that the venue has not answered yet, and notices about late answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ibdesk.model import Action, CancelOrder, Event, ModifyOrder, Notice, Order,
 
 
 class Asked(msgspec.Struct):
-    """What the venue was asked about an order: a change or a cancel, since when (ns UTC), and its terms then."""
+    """A request to the venue about an order: a change or a cancel, its time (ns UTC), and the order's terms then."""
 
     what: str
     since_ns: int
@@ -21,9 +21,9 @@ class Asked(msgspec.Struct):
 
 
 class Unanswered:
-    """Follows each change and cancel until the venue has answered it, or the order has ended.
+    """The changes and cancels that the venue has not answered while the order is open.
 
-    A change is answered by other terms, or by a reason why the old ones stay; a cancel by a reason why it was refused.
+    A change is answered by other terms, or by a reason why the old ones stay; a cancel by a reason for its refusal.
     """
 
     _ASKS: ClassVar[dict[type, str]] = {ModifyOrder: "change", CancelOrder: "cancel"}
@@ -36,11 +36,11 @@ class Unanswered:
         return len(self._asked)
 
     def of(self, order_id: str) -> Asked | None:
-        """Return what the venue has not answered yet about an order."""
+        """Return the request about an order that the venue has not answered yet."""
         return self._asked.get(order_id)
 
     def note(self, event: Event, actions: Sequence[Action], at_ns: int) -> None:
-        """Take what an event has asked of the venue, or answered."""
+        """Note the requests and answers of an event."""
         if self._asked and isinstance(event, OrderReport):
             self._answered(event)
         for action in actions:
@@ -51,7 +51,7 @@ class Unanswered:
             self._forget_ended()
 
     def overdue(self, now_ns: int, seconds: float) -> list[Notice]:
-        """Return a word on each that has waited for so long, once."""
+        """Return a notice on each request that has waited for `seconds`, once."""
         late = [
             (order_id, asked)
             for order_id, asked in self._asked.items()
@@ -82,7 +82,7 @@ class Unanswered:
 
 
 def _is_as(order: Order, action: ModifyOrder) -> bool:
-    """Return whether a change asks for the terms that the order has."""
+    """Return whether a change requests the terms that the order already has."""
     return _terms(order) == _terms(action)
 
 

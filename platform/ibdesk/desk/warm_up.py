@@ -1,4 +1,4 @@
-"""The past a run starts from, complete up to the very bar before its first live one."""
+"""The history from which a run starts, complete up to the bar before its first live one."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ibdesk.tws import TwsService
 _log = logging.getLogger(__name__)
 
 PART_NS = 5_000_000_000
-"""Length of the real-time bars of TWS, of which longer bars are built."""
+"""Length of TWS's real-time bars, from which longer bars are built."""
 
 
 async def fetch_histories(
     service: TwsService, instruments: Sequence[AnyInstrument], *, interval_ns: int, count: int
 ) -> list[BarHistory]:
-    """Return the past of each instrument; one without any begins with its first live bar, unless all are without.
+    """Return the history of each instrument; an instrument without history starts with its first live bar.
 
     Raises:
-        HistoryError: If TWS has history of none of them.
+        HistoryError: If TWS has no history of any of them.
         LinkError: If the link breaks meanwhile.
     """
     found, refusals = [], []
@@ -42,7 +42,7 @@ async def fetch_histories(
 async def _fetch_history(
     service: TwsService, instrument: AnyInstrument, *, interval_ns: int, count: int
 ) -> list[BarHistory]:
-    """Return the last `count` complete bars, and for longer bars the 5-second parts of the one in progress.
+    """Return the last `count` complete bars, and for longer bars the 5-second parts of the bar in progress.
 
     Raises:
         HistoryError: If TWS has no such history.
@@ -67,7 +67,7 @@ class RecentBars:
         self._bars: dict[str, collections.deque[Bar]] = {}
 
     def follow(self, instrument: str) -> bool:
-        """Keep the bars of an instrument from now on; return whether they were not kept before."""
+        """Keep an instrument's bars from now on; return whether this is new."""
         if instrument in self._bars:
             return False
         self._bars[instrument] = collections.deque(maxlen=256)
@@ -79,7 +79,7 @@ class RecentBars:
             self._bars[bar.instrument].append(bar)
 
     def after(self, histories: Sequence[BarHistory], *, interval_ns: int) -> list[BarHistory]:
-        """Return the live bars that arrived after the histories were cut, so that none is missing in between."""
+        """Return the live bars after the ends of the histories, so that no bar is missing in between."""
         ends: dict[str, int] = {}
         for history in histories:
             if history.opened_ns:
@@ -95,7 +95,7 @@ class RecentBars:
 
 
 def to_history(instrument: str, interval_ns: int, bars: pl.DataFrame) -> BarHistory:
-    """Return a bar frame of one instrument in the form the engine takes."""
+    """Return a bar frame of one instrument as the engine's value."""
     opened_ns = bars["opened_at"].dt.epoch("ns").to_list()
     figures = [bars[name].to_list() for name in ("open", "high", "low", "close", "volume")]
     return BarHistory(instrument, interval_ns, opened_ns, *figures)

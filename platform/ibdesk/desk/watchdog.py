@@ -1,8 +1,8 @@
-"""Watches the desk's thread from another one: interrupts strategies that do not return, and tells of a loop that lags.
+"""A thread that watches the desk's thread: it interrupts strategies that do not return, and reports a lagging loop.
 
-A strategy's code runs on the desk's thread, so one that never returns would hang the whole desk. What cannot be
-interrupted is compiled code that runs (a long regular expression, `time.sleep`, a Polars query): the loop's lag is
-told at once, and the guardian, `ibdesk up` and systemd act on it from outside the process.
+A strategy's code runs on the desk's thread, so a call that never returns would hang the whole desk. Compiled code (a
+long regular expression, `time.sleep`, a Polars query) cannot be interrupted: the loop's lag is reported at once, and
+the guardian, `ibdesk up` and systemd act from outside the process.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from ibdesk.model import Action, Event, Notice, Severity
 
 _log = logging.getLogger(__name__)
 
-# How often the desk's thread is looked at; and how often, while an interruption is due, until it takes effect.
+# The period of checks of the desk's thread, and of attempts while an interruption has not taken effect.
 _LOOK_SECONDS, _TRY_SECONDS = 0.1, 0.001
-# What a look counts for at most that comes late.
+# The longest time that one late check counts for.
 _LONGEST_GAP_SECONDS = 1.0
-# How long an interruption waits for a moment in which the code of the engine is not amid a change.
+# How long an interruption waits for a moment at which the engine's own code is not in the middle of a change.
 _GENTLE_SECONDS = 1.0
-# How many lines of a strategy's code its note names, the innermost last.
+# How many lines of a strategy's code the note names, the innermost last.
 _MOST_LINES = 5
-# The module whose frame is the beginning of an event.
+# The module whose frame begins an event.
 _ENGINE = "ibdesk.engine.engine"
 
 
 class _TakenBackError(BaseException):
-    """What a thread that has taken an exception back raises in itself."""
+    """Raised by `take_back` in a thread of its own."""
 
 
 class Watchdog:
-    """Stands between the desk and its engine; `handle` is `Engine.handle`, watched."""
+    """Watches calls of the engine; `handle` is `Engine.handle` under watch."""
 
     def __init__(
         self,
@@ -58,23 +58,24 @@ class Watchdog:
         publisher: Publisher,
         turn: Callable[[Event], None],
     ) -> None:
-        """Make one that watches nothing yet: interruptions go on the record, and people are told through the feed.
+        """Make one that is not watching yet.
 
-        That the loop comes round again is told by `turn`, as an event.
+        Interruptions are journaled by `recorder`, and alerts are published by `publisher`. `turn` handles the event
+        that reports that the loop runs again.
         """
         self._engine, self._settings, self._handle = engine, settings, engine.handle
         self._clock, self._recorder, self._publisher, self._turn = clock, recorder, publisher, turn
-        # event: what the engine handles now. has_fired: an interruption was raised in it, or is about to be.
+        # The event that the engine handles now, and whether an interruption was raised in it, or is about to be.
         self.event: Event | None = None
         self.has_fired = False
         self._lock = threading.Lock()
         self._thread_id = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="ibdesk-watchdog", daemon=True)
-        # What was seen at the last look: the event, the call of a strategy in it, and how long it has been seen.
+        # The event at the last check, the call of a strategy in it, and for how long both have been seen.
         self._seen: tuple[Event | None, FrameType | None] = (None, None)
         self._spent = 0.0
-        # What goes on being raised in a call that was found to be one that cannot be interrupted.
+        # The exception that is raised again and again in a call that could not be interrupted.
         self._pending: type[CallInterrupted] | None = None
         self._beaten_at = self._looked_at = _now()
         self._lags_since = 0.0
@@ -96,10 +97,11 @@ class Watchdog:
     # --- on the desk's thread
 
     def handle(self, event: Event) -> Sequence[Action]:
-        """Have the engine handle an event; raises as `Engine.handle`.
+        """Let the engine handle an event; raises as `Engine.handle`.
 
         Raises:
-            DeskError: If the engine itself was interrupted: the desk ends, and goes on from its journal.
+            DeskError: If the engine itself was interrupted: the desk ends, and its successor continues from the
+                journal.
         """
         self.event = event
         try:
@@ -112,33 +114,33 @@ class Watchdog:
                 try:
                     self._settle()
                 except CallInterrupted:
-                    # It came after the call and before `_settle` could take it back; there is never a second one.
+                    # It came after the call and before `_settle` could take it back; there is never a second.
                     self._settle()
 
     def beat(self) -> None:
-        """Take note that the loop comes round."""
+        """Note that the loop runs."""
         self._beaten_at = _now()
 
     @property
     def seconds_behind(self) -> float:
-        """How long ago the loop came round; from any thread."""
+        """Seconds since the loop last ran; callable from any thread."""
         return _now() - self._beaten_at
 
     async def until_broken(self) -> None:
-        """Wait for ever.
+        """Wait until the engine itself is interrupted.
 
         Raises:
-            DeskError: When the engine itself was interrupted.
+            DeskError: Always, at that time.
         """
         await self._broken.wait()
         raise self._failure
 
     def _settle(self) -> None:
-        """Take back an interruption that came too late for its call, and put on the record those that did not."""
+        """Take back an interruption that came too late for its call, and journal those that took effect."""
         try:
             self._disarm()
         except CallInterrupted:
-            # It has come between the end of the call and here; there is never a second one.
+            # It came between the end of the call and here; there is never a second.
             self._disarm()
         found, self._engine.calls.interrupted = self._engine.calls.interrupted, []
         for interruption in found:
@@ -150,8 +152,8 @@ class Watchdog:
             self.has_fired = False
 
     def _break(self, error: CallInterrupted) -> DeskError:
-        """Handle nothing more: what the engine knows may be half changed, and only the journal is to be trusted."""
-        self._failure = DeskError(f"the engine was interrupted amid its own work, so the desk ends: {error}")
+        """Refuse all further events: the engine's state may be half changed, and only the journal is reliable."""
+        self._failure = DeskError(f"the engine was interrupted in its own code, so the desk ends: {error}")
         self._handle = self._refuse
         self._broken.set()
         return self._failure
@@ -160,7 +162,7 @@ class Watchdog:
         del event
         raise self._failure
 
-    # --- on a thread of its own
+    # --- on the watchdog's thread
 
     def _watch(self) -> None:
         while not self._stop.wait(_LOOK_SECONDS):
@@ -195,7 +197,7 @@ class Watchdog:
                 self._loop.call_soon_threadsafe(self._turn, notice)
 
     def _tell(self, text: str) -> None:
-        """Tell people at once, although nothing comes to the record while the desk's thread hangs."""
+        """Publish an alert at once: nothing can be journaled while the desk's thread hangs."""
         _log.critical("%s", text)
         self._publisher.alert(self._clock.now_ns(), Severity.ERROR, "engine", text)
 
@@ -203,13 +205,13 @@ class Watchdog:
         event = self.event
         call = None if event is None else _outermost(sys._current_frames().get(self._thread_id))
         if event is None or call is None:
-            # The engine's own code is never interrupted while nobody's call waits for it.
+            # The engine's own code is never interrupted unless a strategy's call waits for it.
             self._seen = (None, None)
             return
         if event is not self._seen[0] or call is not self._seen[1]:
             self._seen, self._spent, self._pending = (event, call), 0.0, None
             return
-        # A call cannot return while this process is stopped or its machine sleeps: a long gap counts for little.
+        # A call cannot return while this process is stopped or its machine sleeps, so a long gap counts only in part.
         self._spent += min(now - self._looked_at, _LONGEST_GAP_SECONDS)
         if self._pending is not None:
             self._tried(event, call, self._pending, by_force=False)
@@ -217,7 +219,7 @@ class Watchdog:
             self._interrupt(event, call)
 
     def _interrupt(self, event: Event, call: FrameType) -> None:
-        """Interrupt a call, again and again if it goes on over it."""
+        """Interrupt a call, repeatedly if it continues."""
         frame = sys._current_frames().get(self._thread_id)
         note = f"did not return within {self._settings.call_seconds:g} s (engine.call_seconds): at {_lines_of(frame)}"
         _log.critical("a call of a strategy %s", note)
@@ -228,7 +230,7 @@ class Watchdog:
                 break
         else:
             return
-        # Compiled code has not returned, or all the time is spent in the engine.
+        # Compiled code has not returned, or all the time was spent in the engine.
         self._tried(event, call, kind, by_force=True)
         if self._tried(event, call, None, by_force=True):
             self._pending = kind
@@ -236,10 +238,10 @@ class Watchdog:
             self._tell(text)
 
     def _tried(self, event: Event, call: FrameType, kind: type[CallInterrupted] | None, *, by_force: bool) -> bool:
-        """Raise `kind` in the call if it goes on, and wait for the effect; return whether it goes on."""
+        """Raise `kind` in the call if it continues, and wait for the effect; return whether it continues."""
         time.sleep(_TRY_SECONDS)
         with self._lock:
-            # In this order: either the desk's thread sees it when the event is done, or it is seen here to be done.
+            # In this order: either the desk's thread sees the flag when the event is done, or its end is seen here.
             self.has_fired = True
             frame = sys._current_frames().get(self._thread_id)
             if self.event is not event or _outermost(frame) is not call or frame is None:
@@ -255,16 +257,16 @@ def _now() -> float:
 
 
 def _raise_in(thread_id: int, kind: type[BaseException]) -> None:
-    """Have a thread raise an exception at its next instruction of Python."""
+    """Raise an exception in a thread at its next Python instruction."""
     _set_exception(thread_id, kind)
 
 
 def take_back(thread_id: int) -> None:
-    """Have a thread not raise an exception that it was to raise and has not raised yet.
+    """Cancel an exception that was set for a thread and is not raised yet.
 
-    Python 3.11 and 3.12 then look for one at each call in every thread until some thread has raised one, and in 3.11 a
-    debugger or profiler would wait for that for ever (`_PyEval_SignalAsyncExc` in CPython's `ceval.c`). So a thread
-    made for it raises one: in the main thread a signal's handler could come in between.
+    Python 3.11 and 3.12 then check for one at each call in every thread until some thread has raised one, and in 3.11 a
+    debugger or profiler would wait for that forever (`_PyEval_SignalAsyncExc` in CPython's `ceval.c`). So a new thread
+    raises one in itself: in the main thread a signal handler could intervene.
     """
     _set_exception(thread_id, None)
     raising = threading.Thread(target=_raise_in_itself, name="ibdesk-take-back")
@@ -285,14 +287,14 @@ def _set_exception(thread_id: int, kind: type[BaseException] | None) -> None:
 
 
 def _interruption(note: str, on_raise: Callable[[CallInterrupted], None]) -> type[CallInterrupted]:
-    """Return an exception that another thread can raise, which is told by its class alone."""
+    """Return an exception class that can be raised in another thread, where only a class can be passed."""
 
     class Interruption(CallInterrupted):
         def __init__(self) -> None:
             super().__init__(note)
             on_raise(self)
 
-    # The record has the name, and a replay raises the class itself.
+    # The journal stores the name, and a replay raises the base class.
     Interruption.__name__ = CallInterrupted.__name__
     return Interruption
 
@@ -304,7 +306,7 @@ def _outward(frame: FrameType | None) -> Iterator[FrameType]:
 
 
 def _outermost(frame: FrameType | None) -> FrameType | None:
-    """Return the frame with which the engine's code has called that of others, None where it has not."""
+    """Return the outermost frame of foreign code that the engine has called, None if there is none."""
     found = None
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
@@ -317,7 +319,7 @@ def _outermost(frame: FrameType | None) -> FrameType | None:
 
 
 def _lines_of(frame: FrameType | None, *, is_any: bool = False) -> str:
-    """Return where a strategy's code is, its calls from the outermost on; with `is_any` whatever code it is."""
+    """Return the lines of a strategy's calls, the outermost first; with `is_any` of any code."""
     found: list[str] = []
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
