@@ -188,7 +188,7 @@ def test_open_orders_of_a_killed_desk_belong_to_their_run_and_can_be_withdrawn(
     assert desk.runs()[0].state == "stopped"
 
 
-def test_a_third_life_takes_over_from_the_second(
+def test_a_third_desk_continues_from_the_second(
     gateway: GatewayThread, reopen: Callable[..., Desk], tmp_path: Path, write_strategy: WriteStrategy
 ) -> None:
     generation = Generation(gateway, tmp_path, str(write_strategy("accumulate", _ACCUMULATE)))
@@ -313,7 +313,7 @@ def test_a_halt_and_the_days_loss_hold_under_another_client_id(
         third.resume(id=halt.id, reason="once more")
 
 
-def test_the_next_life_knows_at_which_prices_the_day_was_counted(
+def test_the_next_desk_knows_the_prices_at_which_the_day_was_counted(
     gateway: GatewayThread, reopen: Callable[..., Desk], watch: Watch
 ) -> None:
     first = reopen()

@@ -137,7 +137,7 @@ def test_the_journal_is_asked_for_pages_by_kind_order_and_run(desk: Desk, watch:
         desk.journal(limit=0)
 
 
-def test_the_journals_of_earlier_lives_are_listed_and_read(open_desk: OpenDesk) -> None:
+def test_the_journals_of_earlier_desks_are_listed_and_read(open_desk: OpenDesk) -> None:
     first = open_desk()
     first.halt("the first desk")
     name = Path(first.journal_path).name

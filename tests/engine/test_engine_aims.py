@@ -422,7 +422,7 @@ def test_a_link_that_is_lost_while_the_cancel_is_on_the_way(story, act) -> None:
     assert closing.signed_remaining == -100.0
 
 
-# --- the end of a run, and the next life
+# --- the end of a run, and the next desk
 
 
 def test_a_run_that_closes_when_it_is_stopped_is_closed(story, hands) -> None:

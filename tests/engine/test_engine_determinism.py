@@ -98,7 +98,7 @@ LIMITS = RiskLimits(max_order_shares=500, max_position_shares=800, max_orders_pe
 
 
 def events_of(draws: Sequence[tuple[int, int, int]], start: StartStrategy) -> list[Event]:
-    """A life made of numbers: what, of which instrument or order, and a figure."""
+    """A history made of numbers: the kind of event, the instrument or order, and a figure."""
     events: list[Event] = [start]
     first_halt = ""
     for number, (what, which, figure) in enumerate(draws):

@@ -66,7 +66,7 @@ def test_the_next_order_of_its_run_gets_a_name_of_its_own(story, hands) -> None:
     assert (first.id, following.id) == ("run.1", "run.8")
 
 
-def test_a_run_that_was_taken_over_counts_on_from_it_when_it_goes_on_and_in_the_life_after(story) -> None:
+def test_a_restored_run_continues_its_numbers_when_it_continues_and_in_the_next_desk(story) -> None:
     story.start()
     story.hold(3.0)
     heir = heir_of(story)

@@ -1,4 +1,4 @@
-"""From a target to an order, and through the order's life by reports and fills, in whatever order they come."""
+"""From a target to an order, and through its states by reports and fills, in any order."""
 
 from __future__ import annotations
 
@@ -266,7 +266,7 @@ def test_a_cancel_request_withdraws_one_order_or_all(story, hands) -> None:
     assert story.tell(CancelRequest("", 1)) == [CancelOrder("run.1"), CancelOrder("run.3")]
 
 
-# --- the life of an order
+# --- the states of an order
 
 
 @pytest.fixture

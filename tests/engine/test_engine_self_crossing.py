@@ -100,7 +100,7 @@ def test_an_order_counts_at_the_terms_that_the_venue_works(two_runs) -> None:
     assert status(story, "b", lambda me: me.buy("AAPL", 1)) is OrderStatus.DENIED
 
 
-def test_an_order_of_an_earlier_life_still_rests(two_runs, tell_story) -> None:
+def test_an_order_of_an_earlier_desk_still_rests(two_runs, tell_story) -> None:
     story = two_runs()
     order_of(story, "a", lambda me: me.sell("AAPL", 1, limit=100.0))
     later = tell_story(limits(self_crossing="deny"))

@@ -1,4 +1,4 @@
-"""What a life leaves to the next: books, orders, runs, states, the day's loss and a halt."""
+"""A snapshot restores books, orders, runs, states, the day's loss and a halt."""
 
 from __future__ import annotations
 
@@ -304,7 +304,7 @@ def test_what_was_traded_by_hand_goes_on_with_its_instrument_and_its_keys(story)
     ]
 
 
-def test_a_key_that_was_denied_is_not_placed_by_the_next_life(tell_story) -> None:
+def test_a_key_that_was_denied_is_not_placed_by_the_next_desk(tell_story) -> None:
     story = tell_story(RiskLimits(max_order_shares=1, max_daily_loss=float("inf"), max_notional=float("inf")))
     story.tell(by_hand(1, story.at_ns, key=1))
     story.tell(by_hand(2, story.at_ns))
@@ -319,7 +319,7 @@ def test_a_key_that_was_denied_is_not_placed_by_the_next_life(tell_story) -> Non
 
 
 def move(story, what: str, number: int) -> None:
-    """Make one move of a life: what happens, and a figure."""
+    """Make one move of a history: its kind and a figure."""
     at_ns = story.at_ns
     first = next(iter(story.engine.blotter.all_open()), None)
     match what:

@@ -234,7 +234,7 @@ def test_the_snapshot_of_an_heir_is_the_one_it_restored(tell_story, hands) -> No
     assert snapshot_of(story.engine, story.at_ns) == left
 
 
-# --- prices that are not known yet in the life after
+# --- prices that are not known yet after a restart
 
 
 def test_what_was_noted_last_outlives_a_replay_in_which_it_was_the_price_already(tell_story, hands) -> None:
@@ -265,7 +265,7 @@ def lost_beside_an_old_price(tell_story: Any, hands: Any) -> Any:
     return story
 
 
-def test_no_loss_limit_acts_on_prices_of_the_life_before_while_new_ones_come(tell_story, hands) -> None:
+def test_no_loss_limit_acts_on_prices_from_before_a_restart_while_new_ones_come(tell_story, hands) -> None:
     story = lost_beside_an_old_price(tell_story, hands)
 
     actions = story.quote(40.0, 40.0, instrument="IBM")

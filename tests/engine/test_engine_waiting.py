@@ -265,7 +265,7 @@ def test_an_exit_that_waits_when_its_target_is_wanted_again_is_not_doubled(paced
     assert [order.signed_remaining for order in story.placed(fire(story))] == [-100.0]
 
 
-# --- by hand, and the next life
+# --- by hand, and the next desk
 
 
 def by_hand(number: int, at_ns: int) -> PlaceRequest:

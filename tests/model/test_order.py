@@ -1,4 +1,4 @@
-"""Orders: which ones make sense, and how they move through their life."""
+"""Orders: their consistency, and their changes of state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ibdesk.model import FINAL_STATUSES, Order, OrderStatus, OrderType, Side
 
 S = OrderStatus
 VENUE = {S.HELD, S.WORKING, S.FILLED, S.CANCELLED, S.REJECTED, S.EXPIRED}
-# Written out by hand, from the life of an order as its module draws it.
+# Written out by hand, from the states of an order as its module draws them.
 MAY_FOLLOW = {
     S.CREATED: {S.DENIED, S.SENT, S.CANCELLED},
     S.DENIED: set(),

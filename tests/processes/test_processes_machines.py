@@ -197,7 +197,7 @@ def test_a_standby_on_another_machine_takes_over_books_orders_and_runs_and_so_ba
     assert set(first.journals()) < set(second.journals())
 
     first.stand_by()
-    eventually(lambda: list(first.journals().values()) == [False, True], "the second life is copied")
+    eventually(lambda: list(first.journals().values()) == [False, True], "the second journal is copied")
     venue.trades()
     second.engine.kill()
     took = venue.trades()
@@ -207,8 +207,8 @@ def test_a_standby_on_another_machine_takes_over_books_orders_and_runs_and_so_ba
     assert list(first.journals().values()) == [False, True, False]
     with first.attach() as desk:
         check_books(desk, run, venue)
-        lives = desk.journals()
-    assert [life.is_copy for life in lives] == [False, True, False]
+        infos = desk.journals()
+    assert [info.is_copy for info in infos] == [False, True, False]
 
 
 def test_a_halt_goes_along_to_another_machine(make_machine: MakeMachine, venue: Venue) -> None:
@@ -237,8 +237,8 @@ def test_whoever_takes_over_books_that_are_spoiled_is_halted_and_trades_nothing(
     second.stand_by()
     venue.trades()
     with redis.Redis.from_url(redis_server.url) as client:
-        [life] = client.keys("ibdesk:{journal:*}:*")
-        client.xadd(life, {"m": b"\xc1"}, id=f"{10**9}-0")
+        [stream] = client.keys("ibdesk:{journal:*}:*")
+        client.xadd(stream, {"m": b"\xc1"}, id=f"{10**9}-0")
     second.engine.until("copy of the leading engine's journal cannot be used")
 
     first.engine.kill()
@@ -249,7 +249,7 @@ def test_whoever_takes_over_books_that_are_spoiled_is_halted_and_trades_nothing(
             desk.place("AAPL", "buy", 1)
 
 
-def test_whoever_takes_over_from_a_life_that_cannot_be_copied_is_halted_too(
+def test_a_desk_that_follows_a_journal_that_cannot_be_copied_is_halted_too(
     make_machine: MakeMachine, redis_server: RedisServer, venue: Venue
 ) -> None:
     first, second = make_machine("first"), make_machine("second")

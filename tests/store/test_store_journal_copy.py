@@ -164,7 +164,7 @@ def test_a_name_from_elsewhere_does_not_lead_out_of_the_folder(
     assert not (tmp_path / "there").exists()
 
 
-def test_a_life_behind_a_copy_without_all_books_begins_halted_and_with_empty_books(
+def test_a_desk_after_a_copy_without_all_books_begins_halted_and_with_empty_books(
     recorded: SimpleNamespace, tmp_path: Path, make_header: MakeHeader
 ) -> None:
     folder = tmp_path / "there"
@@ -208,14 +208,14 @@ def test_the_copy_of_another_journal_of_this_name_is_refused(tmp_path: Path, mak
         JournalCopy.open(tmp_path, NAME, msgspec.structs.replace(make_header(), started_ns=1), host="elsewhere")
 
 
-def test_a_new_life_comes_behind_those_before_it_though_their_clock_was_ahead(
+def test_a_new_journal_sorts_after_those_before_it_though_their_clock_was_ahead(
     tmp_path: Path, make_header: MakeHeader
 ) -> None:
     began = 1_773_151_200_000_000_000
     ahead = path_of_new_journal(tmp_path, "paper", began + 3_600 * 10**9)
     journal = Journal.create(ahead, make_header())
     journal.record(Restore(account="DU1", at_ns=1), ())
-    journal.record(HaltTrading("of the life before", 2), ())
+    journal.record(HaltTrading("of the desk before", 2), ())
     journal.close()
 
     own = path_of_new_journal(tmp_path, "paper", began)

@@ -52,7 +52,7 @@ def test_a_row_is_plain_data(recorded) -> None:
 
 
 @pytest.mark.parametrize("order_id", ["run.7", "manual-3"])
-def test_the_life_of_one_order(recorded, order_id: str) -> None:
+def test_all_events_of_one_order(recorded, order_id: str) -> None:
     numbers = every_page(recorded.path, JournalFilter(order_id=order_id))
 
     expected = [
@@ -111,7 +111,7 @@ def test_reading_does_not_hold_up_the_writer(make_journal) -> None:
     assert len(every_page(journal.path, JournalFilter(kinds=("halt_trading",)), limit=1_000)) == 100
 
 
-def test_lives_are_listed_newest_first_and_a_strange_file_is_named(make_journal, tmp_path: Path) -> None:
+def test_journals_are_listed_newest_first_and_a_strange_file_is_named(make_journal, tmp_path: Path) -> None:
     make_journal("paper-20260101-000000-000000.sqlite")
     make_journal("embedded-20260102-000000-000000.sqlite")
     (tmp_path / "paper-20260103-000000-000000.sqlite").write_text("something else")

@@ -1,4 +1,4 @@
-"""A life in Redis has no hole, is not lost when Redis is, and arrives as it was written, whatever happens between."""
+"""A journal in Redis has no gap, survives a loss of Redis, and arrives as written, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -126,14 +126,16 @@ async def test_what_changed_books_arrives_and_nothing_else(machines: SimpleNames
     assert machines.reader.head.order_ids == 300
 
 
-async def test_without_a_life_there_is_nothing_to_read(machines: SimpleNamespace) -> None:
+async def test_without_a_journal_there_is_nothing_to_read(machines: SimpleNamespace) -> None:
     assert await machines.reader.read()
 
     assert machines.reader.head is None
     assert list(machines.folder.iterdir()) == []
 
 
-async def test_a_life_is_sent_in_pieces_and_taken_up_when_all_of_it_is_there(machines: SimpleNamespace) -> None:
+async def test_a_journal_is_sent_in_pieces_and_becomes_the_head_when_all_of_it_is_there(
+    machines: SimpleNamespace,
+) -> None:
     leader = machines.lead()
     leader.trade(10, text="x" * 100_000)
 
@@ -148,7 +150,7 @@ async def test_a_life_is_sent_in_pieces_and_taken_up_when_all_of_it_is_there(mac
 
 
 @pytest.mark.parametrize("fault", ["restart", "flush"])
-async def test_a_redis_that_lost_the_life_is_sent_all_of_it_again(
+async def test_a_redis_that_lost_the_journal_is_sent_all_of_it_again(
     fault: str, machines: SimpleNamespace, redis_server: RedisServer, make_pool: MakePool
 ) -> None:
     leader = machines.lead()
@@ -192,7 +194,7 @@ async def test_with_redis_stalled_sending_fails_in_time_and_goes_on_afterwards(
     assert entries_of(machines.copy) == entries_of(leader.journal.path)
 
 
-async def test_the_life_before_leaves_when_the_next_one_is_there(
+async def test_the_journal_before_is_removed_when_the_next_one_is_there(
     machines: SimpleNamespace, redis_server: RedisServer, make_pool: MakePool
 ) -> None:
     first = machines.lead()
@@ -207,7 +209,7 @@ async def test_the_life_before_leaves_when_the_next_one_is_there(
 
     assert machines.reader.head.journal == second.streamed
     assert entries_of(machines.folder / NEXT) == entries_of(second.journal.path)
-    # What was copied of the life before stays.
+    # The copy of the journal before stays.
     assert entries_of(machines.copy) == entries_of(first.journal.path)
     keys = await make_pool(redis_server.url).call(lambda client: client.keys("*"))
     assert sorted(keys) == [b"ibdesk:{journal:DU1}", f"ibdesk:{{journal:DU1}}:{NEXT}".encode()]
@@ -242,7 +244,7 @@ async def test_what_never_took_the_head_leaves_by_itself(
     assert await pool.call(lambda client: client.pttl(key)) == -1
 
 
-async def test_a_life_that_outgrows_its_bound_is_given_up_and_standbys_are_told(machines: SimpleNamespace) -> None:
+async def test_a_journal_beyond_its_limit_is_given_up_and_standbys_learn_it(machines: SimpleNamespace) -> None:
     leader = machines.lead(most=1)
     leader.trade(3)
     await leader.send_all()
@@ -260,7 +262,7 @@ async def test_a_life_that_outgrows_its_bound_is_given_up_and_standbys_are_told(
     assert not leader.writer.has_news
 
 
-async def test_the_size_of_a_life_is_counted_once_however_often_it_is_sent(
+async def test_the_size_of_a_journal_is_counted_once_however_often_it_is_sent(
     machines: SimpleNamespace, redis_server: RedisServer
 ) -> None:
     leader = machines.lead(most=1)
@@ -311,7 +313,7 @@ async def test_what_is_none_of_a_journals_is_not_gone_on_from(
     assert [each.levelname for each in caplog.records if "cannot be used" in each.message] == ["ERROR"]
 
 
-async def test_a_name_of_a_life_that_leads_elsewhere_is_refused(
+async def test_a_name_of_a_journal_that_leads_elsewhere_is_refused(
     machines: SimpleNamespace, redis_server: RedisServer, make_pool: MakePool
 ) -> None:
     leader = machines.lead()

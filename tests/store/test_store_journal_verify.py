@@ -106,18 +106,18 @@ def test_a_packed_journal_that_was_cut_off_is_found(whole: Path) -> None:
 
 
 def test_the_chain_between_journals_is_followed(make_journal: MakeJournal, tmp_path: Path) -> None:
-    def life(number: int, earlier: str, account: str = "DU1") -> Path:
+    def write(number: int, earlier: str, account: str = "DU1") -> Path:
         journal = make_journal(f"paper-{number}.sqlite")
         journal.record(Restore(account=account, at_ns=1, earlier=earlier), ())
         journal.close()
         return journal.path
 
-    life(1, "")
-    life(2, "paper-1.sqlite")
-    life(3, "paper-0.sqlite")
-    life(4, "paper-2.sqlite", account="DU2")
-    life(5, "paper-6.sqlite")
-    life(6, "")
+    write(1, "")
+    write(2, "paper-1.sqlite")
+    write(3, "paper-0.sqlite")
+    write(4, "paper-2.sqlite", account="DU2")
+    write(5, "paper-6.sqlite")
+    write(6, "")
 
     facts = {each.name: each for each in verify_journals(journals_among([tmp_path]))}
 

@@ -1,4 +1,4 @@
-"""No order id is used twice, whatever happens between two lives."""
+"""No order id is used twice, whatever happens between two processes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "order-ids-127.0.0.1-4002-1"
 
 
-def test_the_first_life_begins_at_one(path: Path) -> None:
+def test_the_first_desk_begins_at_one(path: Path) -> None:
     assert OrderIdMark(path).reserved == 1
     assert not path.exists()
 
 
-def test_a_used_id_lies_below_the_mark_of_the_next_life(path: Path) -> None:
+def test_a_used_id_lies_below_the_mark_of_the_next_desk(path: Path) -> None:
     mark = OrderIdMark(path)
     for order_id in range(1, 250):
         mark.cover(order_id)
@@ -57,11 +57,11 @@ def test_a_smaller_id_does_not_move_the_mark_back(path: Path) -> None:
 
 
 @settings(max_examples=40)
-@given(ids=st.lists(st.integers(1, 10_000), max_size=20), lives=st.integers(1, 4))
-def test_the_mark_never_goes_back(tmp_path_factory: pytest.TempPathFactory, ids: list[int], lives: int) -> None:
+@given(ids=st.lists(st.integers(1, 10_000), max_size=20), processes=st.integers(1, 4))
+def test_the_mark_never_goes_back(tmp_path_factory: pytest.TempPathFactory, ids: list[int], processes: int) -> None:
     path = tmp_path_factory.mktemp("ids") / "mark"
     highest = 0
-    for _ in range(lives):
+    for _ in range(processes):
         mark = OrderIdMark(path)
         assert mark.reserved > highest
         for order_id in ids:
@@ -117,7 +117,7 @@ while True:
 
 
 @pytest.mark.proof
-def test_killed_lives_never_use_an_id_again(path: Path) -> None:
+def test_killed_processes_never_use_an_id_again(path: Path) -> None:
     highest = 0
     for lines in (1, 100):
         with subprocess.Popen([sys.executable, "-c", TAKER, str(path)], stdout=subprocess.PIPE, text=True) as taker:

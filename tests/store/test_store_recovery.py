@@ -1,4 +1,4 @@
-"""The snapshot that is read from a journal is the one that the engine of that life would leave."""
+"""The snapshot that is read from a journal equals the one of the engine that wrote it."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def test_market_data_alone_is_passed_over(make_journal) -> None:
         assert [entry.number for entry in reader.book_entries()] == [100]
 
 
-def test_the_newest_life_of_the_same_desk_is_taken_over(make_journal, make_header) -> None:
+def test_the_newest_journal_of_the_same_account_is_restored(make_journal, make_header) -> None:
     first, second = make_journal("paper-1.sqlite"), make_journal("paper-2.sqlite")
     first.record(Restore(account="DU1", at_ns=1), ())
     first.record(HaltTrading("the first", 2), ())
     second.record(Restore(account="DU2", at_ns=3), ())
-    # A life that ended before it knew its account.
+    # A desk that ended before it knew its account.
     unborn = make_journal("paper-3.sqlite")
     for journal in (first, second, unborn):
         journal.close()

@@ -21,7 +21,7 @@ A connection goes like this (``S`` is the server, ``C`` the client)::
 replaces an earlier one with equal values in the columns that `hello` calls the topic's `key`. Times are integer
 nanoseconds UTC in columns named ``..._ns``; a figure that is not known is nil.
 
-`seq` counts the batches of a topic within an `epoch`, one life of the engine's numbering: all servers of one desk
+`seq` counts the batches of a topic within an `epoch`, one generation of the engine's numbering: all servers of one desk
 count alike. A delta continues what the client has: its `after` is the `seq` of the topic's message before. Anything
 else is a fault, and the client connects anew. On topics that are conflated a delta holds the newest row of everything
 that changed in between; on the others every row.

@@ -82,7 +82,7 @@ async def fills(
     until: Until = None,
     sort: Annotated[Literal["filled_at", "-filled_at"], Query(description="minus for the newest first")] = "-filled_at",
 ) -> Listing[FillAnswer]:
-    """Return the fills of this desk, also those that an earlier life of it left."""
+    """Return the fills of this desk, also those of its earlier journals."""
     found = narrowed(
         await desk.aio.fills(),
         time="filled_at",

@@ -93,7 +93,7 @@ async def orders(
         Query(description="minus for the newest first; orders that change while pages are read move by `updated_at`"),
     ] = "-created_at",
 ) -> Listing[OrderAnswer]:
-    """Return the orders of this desk, also those that an earlier life of it left; a span is that of `created_at`."""
+    """Return the orders of this desk, also those of its earlier journals; a span is that of `created_at`."""
     found = narrowed(
         await desk.aio.orders(),
         time="created_at",

@@ -122,7 +122,7 @@ async def runs(
         "-started_at"
     ),
 ) -> Listing[RunAnswer]:
-    """Return the runs of this desk, also those that an earlier life of it left."""
+    """Return the runs of this desk, also those of its earlier journals."""
     found = {run.run_id: run for run in await desk.aio.runs() if state is None or run.state == state}
     rows = [(run_id, run.started_ns) for run_id, run in found.items()]
     frame = pl.DataFrame(rows, schema={"run_id": pl.String, "started_at": pl.Datetime("ns", "UTC")}, orient="row")
