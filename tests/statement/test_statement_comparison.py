@@ -144,7 +144,7 @@ def test_cash_at_the_end_is_what_was_counted_and_moved_since(
     assert [each.text for each in report.differences] == [
         "USD: cash at the end is 770.00 in the journals and 770.01 in the statement"
     ]
-    assert report.notes == ["the statement does not tell the commission of 1 executions"]
+    assert report.notes == ["the statement has no commission for 1 executions"]
 
 
 def test_a_section_that_is_left_out_is_not_compared(write: Write, tmp_path: Path) -> None:

@@ -201,7 +201,7 @@ def test_what_is_not_a_flex_statement_is_refused_in_one_sentence(tmp_path: Path,
 
 
 def test_trades_as_summaries_alone_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(StatementError, match="let the query include Executions"):
+    with pytest.raises(StatementError, match="include Executions in the query"):
         read(
             tmp_path,
             '<FlexStatement accountId="U7"><Trade quantity="1" tradePrice="2" levelOfDetail="ORDER" /></FlexStatement>',

@@ -1,4 +1,4 @@
-"""The drop copy: statements of the broker (Flex, XML or CSV) joined with the journals of the account."""
+"""The drop copy: the broker's Flex statements (XML or CSV) compared with the journals of the account."""
 
 from typing import TYPE_CHECKING
 

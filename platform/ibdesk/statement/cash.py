@@ -1,4 +1,4 @@
-"""The money of a statement and of the journals, by currency."""
+"""The cash of a statement and of the journals, by currency."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ibdesk.statement.periods import JournaledPeriod
 
 _ZERO = Decimal(0)
 _SECOND = 1_000_000_000
-# What two figures of one thing may differ by. A commission has more than two decimals; TWS tells cash with two, so
-# that its cents and those of the executions since then may round apart by less than a whole one.
+# The largest difference that counts as equal. A commission has more than two decimals; TWS sends cash with two, so
+# that its cents and those of the executions since then may round apart by less than a whole cent.
 COMMISSION, CENT = Decimal("0.005"), Decimal("0.01")
-# Which figures of an execution explain that its cash differs, and its commission; an empty one is the whole of it.
+# The facts of an execution that explain a difference in its cash or commission; an empty fact is the whole execution.
 _MOVES = frozenset({"", "side", "quantity", "price", "multiplier", "currency"})
 _CHARGES = frozenset({"", "commission"})
 
 
 class CashFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """The money of one currency: what executions moved, commissions (negative), all else, and the end.
+    """The cash of one currency: moved by executions, commissions (negative), other movements, and at the end.
 
-    `here` are the journals and `there` is the statement; a figure is None where that side does not have it.
+    `here` is the journals and `there` is the statement; a figure is None if that side does not have it.
     """
 
     currency: str
@@ -40,7 +40,7 @@ class CashFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CashKind(msgspec.Struct, frozen=True, kw_only=True):
-    """What came or went of one currency under one heading of the statement, such as dividends."""
+    """The cash in one currency under one heading of the statement, such as dividends."""
 
     kind: str
     currency: str
@@ -49,7 +49,7 @@ class CashKind(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CashComparison:
-    """The money of each currency on both sides, and what differs in it."""
+    """The cash of each currency on both sides, and the differences."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class CashComparison:
     ) -> None:
         self._statement, self._record, self._period = statement, record, period
         self._here, self._there = here, there
-        # _since_ns: from when on the journals know what came without a trade.
+        # _since_ns: the time from which the journals know cash movements without a trade.
         self._since_ns = None if record.counted_ns is None else max(record.counted_ns, period.begins_ns)
         self._is_counted_within = record.counted_ns is not None and record.counted_ns > period.begins_ns
         self.figures = list(self._figures())
@@ -71,7 +71,7 @@ class CashComparison:
         here, there, reports = self._here, self._there, self._statement.cash_reports
         trades_here = _summed(_cash_of(each, there.get(base)) for base, each in here.items())
         trades_there = _summed(each.cash for each in there.values())
-        # What the statement does not tell is not compared.
+        # A commission that the statement leaves out is not compared.
         told = {base: each for base, each in here.items() if base not in there or there[base].commission is not None}
         charges_here, charges_there = _charged(told.values()), _charged(there.values())
         other_here, other_there = self._other_here(), self._other_there()
@@ -94,20 +94,20 @@ class CashComparison:
             )
 
     def _is_split(self, report: CashReport | None) -> bool:
-        """Return whether the journals began to count within a period that has a settlement: it has no time."""
+        """Return whether the journals began to count within a period with a settlement, which has no time."""
         return self._is_counted_within and report is not None and bool(report.settled)
 
     def _other_here(self) -> dict[str, Decimal] | None:
-        """Return what the desk has counted without a trade in the period, None where the statement does not tell it."""
+        """Return the cash counted without a trade in the period, None if the statement has no such section."""
         if self._since_ns is None or not self._statement.has_cash_lines:
             return None
         since_ns = self._since_ns
         return _summed({each.currency: each.amount} for each in self._record.external if each.at_ns >= since_ns)
 
     def _other_there(self) -> dict[str, Decimal] | None:
-        """Return what came or went without a trade since the journals have counted cash, None where nothing tells.
+        """Return the cash moved without a trade since the journals count cash, None if that is unknown.
 
-        The desk cannot tell the settlement of futures and taxes on trades from those.
+        The settlement of futures and taxes on trades are included: the desk cannot tell them apart from these.
         """
         counted_ns = self._record.counted_ns
         if counted_ns is None or not self._statement.has_cash_lines:
@@ -115,7 +115,7 @@ class CashComparison:
         moves = [
             {line.currency: line.amount}
             for line in self._statement.cash_lines
-            # Times of statements have whole seconds, or only the day.
+            # Times in statements have whole seconds, or only the day.
             if line.at is None or line.at.ns + (86_400 if line.at.is_day else 1) * _SECOND > counted_ns
         ]
         moves += [{each.currency: each.settled} for each in self._statement.cash_reports.values() if each.settled]
@@ -127,7 +127,7 @@ class CashComparison:
         return _summed(moves)
 
     def _ending_here(self) -> dict[str, Decimal] | None:
-        """Return the money that the journals explain at the end, by the trade dates of the statement."""
+        """Return the cash that the journals explain at the end, by the trade dates of the statement."""
         if self._record.cash is None:
             return None
         counted_ns = self._record.counted_ns or 0
@@ -140,7 +140,7 @@ class CashComparison:
         return _summed(moved)
 
     def differences(self, executions: Mapping[str, list[StatementDifference]]) -> Iterator[StatementDifference]:
-        """Yield what differs; sums over executions only where no execution differs that would explain it."""
+        """Yield the differences; sums over executions only if no differing execution explains them."""
         moved, charged = self._explained(executions)
         for figures in self.figures:
             compared = [
@@ -162,7 +162,7 @@ class CashComparison:
                     )
 
     def _explained(self, executions: Mapping[str, list[StatementDifference]]) -> tuple[set[str], set[str]]:
-        """Return the currencies whose cash by trades, and whose commissions, an execution that differs explains."""
+        """Return the currencies whose traded cash, and whose commissions, a differing execution explains."""
         moved: set[str] = set()
         charged: set[str] = set()
         for base, found in executions.items():
@@ -195,7 +195,7 @@ class CashComparison:
             if abs(unread) >= CENT:
                 yield (
                     f"{currency}: the statement begins with {report.starting:,.2f} and ends with {report.ending:,.2f}; "
-                    f"its rows do not explain {unread:,.2f} of that: let the query include all rows"
+                    f"its rows do not explain {unread:,.2f} of that: include all rows in the query"
                 )
 
 
@@ -204,7 +204,7 @@ def _negative(moved: Mapping[str, Decimal]) -> dict[str, Decimal]:
 
 
 def _cash_of(here: JournaledExecution, there: StatementExecution | None) -> dict[str, Decimal]:
-    """Return the money of an execution by the journals; where they do not tell the currency, it is the statement's."""
+    """Return the cash of an execution by the journals, with the statement's currency if they do not have one."""
     if here.currency or there is None:
         return here.cash
     return cash_moved(there.category, there.symbol, there.currency, here.quantity, here.price * here.multiplier)

@@ -9,31 +9,31 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-# IB writes up to 12 digits behind the point; the bounds keep a hostile file from asking for endless arithmetic.
+# IB writes up to 12 decimals; the bounds keep a hostile file from requesting endless arithmetic.
 _FIGURE = re.compile(r"[+-]?\d{1,18}(\.\d{0,18})?([eE][+-]?\d{1,2})?")
 _DIGITS = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})(?:[;, T]+(\d{2}):?(\d{2})(?::?(\d{2}))?(?:\.\d+)?)?")
 _OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})")
-# The abbreviations that IB puts behind times, for statements whose query asks for them.
+# The abbreviations that IB appends to times if the query asks for them.
 _ZONES = {"EST": "-0500", "EDT": "-0400", "UTC": "+0000", "GMT": "+0000", "Z": "+0000"}
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """A time of a statement, with its zone; `is_day` says that only the day was given, of which it is the begin."""
+    """A time of a statement, with its zone; `is_day` means that only the day was given, and this is its beginning."""
 
     time: dt.datetime
     is_day: bool
 
     @property
     def ns(self) -> int:
-        """Return it in ns UTC."""
+        """Return the time in ns UTC."""
         return int(self.time.timestamp()) * 1_000_000_000
 
 
 def figure(text: str) -> Decimal | None:
-    """Return a figure; None where the cell is empty.
+    """Return a figure; None if the cell is empty.
 
     Raises:
-        ValueError: If it is not one.
+        ValueError: If the text is not a figure.
     """
     text = text.strip().replace(",", "")
     if text in ("", "--"):
@@ -44,10 +44,10 @@ def figure(text: str) -> Decimal | None:
 
 
 def time_of(text: str, zone: ZoneInfo) -> Moment | None:
-    """Return a time, in `zone` where it does not name its own; None where the cell is empty.
+    """Return a time, in `zone` unless the text names its own; None if the cell is empty.
 
     Raises:
-        ValueError: If it is not one.
+        ValueError: If the text is not a time.
     """
     text = text.strip()
     if not text or text == "MULTI":
@@ -64,7 +64,7 @@ def time_of(text: str, zone: ZoneInfo) -> Moment | None:
 def _offset_of(text: str) -> dt.tzinfo:
     match = _OFFSET.fullmatch(_ZONES.get(text, text))
     if match is None:
-        raise ValueError(f"{text[:40]!r} is not a zone like -05:00 or EST: let the query write times without one")
+        raise ValueError(f"{text[:40]!r} is not a zone like -05:00 or EST: use times without a zone in the query")
     sign, hours, minutes = match.groups()
     span = dt.timedelta(hours=int(hours), minutes=int(minutes))
     return dt.timezone(-span if sign == "-" else span)

@@ -1,4 +1,4 @@
-"""A statement of the broker joined with the journals: executions by their ids, commissions and cash to the cent."""
+"""A statement of the broker compared with the journals: executions by id, commissions and cash to the cent."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ibdesk.statement.journaled_account import JournaledAccount, JournaledExecut
 from ibdesk.statement.periods import JournaledPeriod, period_of, trade_date_of
 
 _SECOND = 1_000_000_000
-# What two figures of one thing may differ by.
+# The largest difference that counts as equal.
 _QUANTITY, _PRICE = Decimal("1e-9"), Decimal("1e-6")
 
 
 class StatementReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What joining a statement with the journals has found.
+    """The result of comparing a statement with the journals.
 
-    `agreed` executions are equal on both sides; `outside` are those of the journals that are not of its period.
+    `agreed` executions are equal on both sides; `outside` executions are in the journals and not of the period.
     """
 
     account: str
@@ -55,7 +55,7 @@ class StatementDiffersError(IbdeskError):
 def join(statement: Statement, record: JournaledAccount, *, tolerance_seconds: float = 60.0) -> StatementReport:
     """Compare a statement with the journals of its account.
 
-    Times may differ by `tolerance_seconds`: TWS tells those of live executions late, and in whole seconds.
+    Times may differ by `tolerance_seconds`: TWS reports live executions late, and in whole seconds.
     """
     period = period_of(statement, record.executions, tolerance_seconds=tolerance_seconds)
     there = statement.executions if statement.has_trades else {}
@@ -85,7 +85,7 @@ def join(statement: Statement, record: JournaledAccount, *, tolerance_seconds: f
 def _with_currencies(
     here: dict[str, JournaledExecution], there: dict[str, StatementExecution]
 ) -> dict[str, JournaledExecution]:
-    """Return the executions; a commission whose currency the journals do not have is in that of the statement."""
+    """Return the executions; a commission without a currency in the journals gets that of the statement."""
     return {
         base: msgspec.structs.replace(each, commission_currency=there[base].commission_currency)
         if each.commission is not None and not each.commission_currency and base in there
@@ -100,7 +100,7 @@ def _with_currencies(
 def _compared(
     here: JournaledExecution | None, there: StatementExecution | None, tolerance_seconds: float
 ) -> Iterator[StatementDifference]:
-    """Yield what differs in one execution; one that was cancelled counts as none."""
+    """Yield the differences of one execution; a cancelled execution counts as absent."""
     if here is None or there is None or not (here.quantity and there.quantity):
         if there is not None and there.quantity:
             subject = f"execution {there.id}"
@@ -144,10 +144,10 @@ def _facts(
 
 
 def _times(here: JournaledExecution, there: StatementExecution, tolerance_seconds: float) -> tuple[str, str, bool]:
-    assert there.at is not None  # noqa: S101 - asked before
+    assert there.at is not None  # noqa: S101 - checked by the caller
     time = dt.datetime.fromtimestamp(here.at_ns // _SECOND, there.at.time.tzinfo)
     if there.at.is_day:
-        # A statement without times has the trade date in their place.
+        # A statement without times has only the trade date.
         day = time.date() if there.trade_date is None else trade_date_of(here)
         return f"{day:%Y-%m-%d}", f"{there.at.time:%Y-%m-%d}", day == there.at.time.date()
     apart = abs(here.at_ns - there.at.ns) / _SECOND
@@ -155,7 +155,7 @@ def _times(here: JournaledExecution, there: StatementExecution, tolerance_second
 
 
 def _is_named(instrument: str, there: StatementExecution) -> bool:
-    """Return whether an instrument is the statement's symbol; IB names only shares and currencies as we do."""
+    """Return whether an instrument is the statement's symbol; IB names only stocks and currencies as we do."""
     if there.category not in ("STK", "CASH") or "~" in instrument:
         return True
     return instrument.partition("@")[0].replace(".", " ") == there.symbol.replace(".", " ")
@@ -190,12 +190,12 @@ def _notes(statement: Statement, record: JournaledAccount, period: JournaledPeri
         time = dt.datetime.fromtimestamp(each.at_ns // _SECOND, NEW_YORK)
         yield (
             f"execution {each.id} ({_words_here(each)}) of {time:%Y-%m-%d %H:%M:%S %Z} is near an edge of the period, "
-            "and this statement does not have it: the one of the trade date beside it must"
+            "and this statement does not have it: the statement of the adjacent trade date must have it"
         )
     if not statement.has_trades:
         yield "the statement has no section Trades: executions and commissions were not compared"
     elif statement.begins is None:
-        yield "the file does not tell its period: executions were compared on the days on which it has some"
+        yield "the file does not state its period: executions were compared on the days of its own executions"
     if not statement.has_cash_lines:
         yield "the statement has no section Cash Transactions: dividends, interest and fees were not compared"
     if not statement.cash_reports:
@@ -204,4 +204,4 @@ def _notes(statement: Statement, record: JournaledAccount, period: JournaledPeri
         yield "no journal has counted the account's cash: dividends, interest, fees and cash were not compared"
     charges = [each for each in statement.executions.values() if each.commission is None]
     if charges:
-        yield f"the statement does not tell the commission of {len(charges):,} executions"
+        yield f"the statement has no commission for {len(charges):,} executions"

@@ -1,4 +1,4 @@
-"""How a statement and the journals differ in one thing."""
+"""A single difference between a statement and the journals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Discrepancy(enum.Enum):
-    """How statement and journals differ in one thing."""
+    """The kind of a difference between statement and journals."""
 
     MISSING_HERE = "missing_here"
     MISSING_THERE = "missing_there"
@@ -16,7 +16,7 @@ class Discrepancy(enum.Enum):
 
 
 class StatementDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing in which they differ; `here` are the journals, `there` is the statement, empty where it is missing.
+    """One difference; `here` is the journals, `there` is the statement, and a missing side is empty.
 
     `subject` is the id of an execution, or a currency; `what` is the figure.
     """
@@ -29,7 +29,7 @@ class StatementDifference(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """Return the sentence that says what differs."""
+        """Return the difference as a sentence."""
         match self.kind:
             case Discrepancy.MISSING_HERE:
                 return f"{self.subject} is not in the journals; the statement has {self.there}"

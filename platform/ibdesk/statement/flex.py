@@ -1,7 +1,8 @@
-"""A Flex statement of Interactive Brokers: executions, commissions and cash of one account over some days.
+"""A Flex statement of Interactive Brokers: executions, commissions and cash of one account over a period.
 
-It is made of the sections Trades (at the level *Executions*) or Trade Confirmations, Cash Transactions and Cash Report;
-a section that a query leaves out is not compared. https://www.ibkrguides.com/reportingreference/reportguide/tradesfq.htm
+It has the sections Trades (at the level *Executions*) or Trade Confirmations, Cash Transactions and Cash Report. A
+section that the query leaves out is not compared.
+https://www.ibkrguides.com/reportingreference/reportguide/tradesfq.htm
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from ibdesk.statement.rows import StatementError, StatementRow, StatementSection
 __all__ = ["NEW_YORK", "CashLine", "CashReport", "Statement", "StatementError", "StatementExecution", "read_statements"]
 
 NEW_YORK = ZoneInfo("America/New_York")
-"""The zone in which IB writes the times of statements, unless the account was set up for another one."""
+"""The zone in which IB writes the times of statements, unless the account has another setting."""
 
 _SUMMARY = frozenset({"ORDER", "SYMBOL_SUMMARY", "ASSET_SUMMARY", "CLOSED_LOT", "WASH_SALE", "SUMMARY"})
 _ZERO = Decimal(0)
 
 
 class StatementExecution(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution as the broker has it, after all corrections.
+    """One execution in the broker's record, after all corrections.
 
-    `id` is its last version. `quantity` is negative for a sale, and zero for an execution that was cancelled.
-    `commission` is positive where it was charged, None where the statement does not tell. `trade_date` is the day to
-    which IB counts it: of an evening session the next one.
+    `id` is its last version. `quantity` is negative for a sale, and zero for a cancelled execution. `commission` is
+    positive if it was charged, None if the statement does not have it. `trade_date` is the day to which IB counts the
+    execution: for an evening session the next one.
     """
 
     id: str
@@ -50,12 +51,12 @@ class StatementExecution(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def cash(self) -> dict[str, Decimal]:
-        """Return the money that it moved before commission, by currency; a future moves none."""
+        """Return the cash moved before commission, by currency; a future moves none."""
         return cash_moved(self.category, self.symbol, self.currency, self.quantity, self.price * self.multiplier)
 
 
 class CashLine(msgspec.Struct, frozen=True, kw_only=True):
-    """Money that came (positive) or went without a trade: a dividend, tax, interest, fee, deposit or withdrawal."""
+    """Cash received (positive) or paid without a trade: a dividend, tax, interest, fee, deposit or withdrawal."""
 
     currency: str
     amount: Decimal
@@ -65,9 +66,9 @@ class CashLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CashReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What the account had of one currency at the begin and the end of the statement.
+    """The cash in one currency at the beginning and the end of the statement.
 
-    `starting` is None where the statement does not have it.
+    `starting` is None if the statement does not have it.
     """
 
     currency: str
@@ -77,10 +78,10 @@ class CashReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
-    """What one statement says of one account.
+    """The content of one statement for one account.
 
-    `begins` and `ends` bound its period, None where the file does not tell it. `has_trades` and `has_cash_lines` tell
-    whether it has those sections at all.
+    `begins` and `ends` bound its period, None if the file does not state it. `has_trades` and `has_cash_lines` are
+    whether it has those sections.
     """
 
     account: str
@@ -94,7 +95,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cash_moved(category: str, symbol: str, currency: str, quantity: Decimal, worth: Decimal) -> dict[str, Decimal]:
-    """Return the money that `quantity` units at `worth` each move, by currency: of a currency pair two."""
+    """Return the cash that `quantity` units at `worth` each move, by currency: two for a currency pair."""
     if category == "FUT":
         return {}
     moved = {currency: -quantity * worth}
@@ -105,7 +106,7 @@ def cash_moved(category: str, symbol: str, currency: str, quantity: Decimal, wor
 
 
 def read_statements(path: Path, *, zone: ZoneInfo = NEW_YORK) -> list[Statement]:
-    """Return the statements of a file, one for each account.
+    """Return the statements of a file, one per account.
 
     Raises:
         StatementError: If the file is not a Flex statement, or a row cannot be read.
@@ -118,7 +119,7 @@ def read_statements(path: Path, *, zone: ZoneInfo = NEW_YORK) -> list[Statement]
             account = cells.get("accountid", "")
         name = cells.get("accountid", "").strip() or account
         if name in ("", "-"):
-            # Of several accounts together.
+            # The summary of several accounts.
             continue
         draft = drafts.setdefault(name, _Draft(name, zone))
         try:
@@ -127,7 +128,7 @@ def read_statements(path: Path, *, zone: ZoneInfo = NEW_YORK) -> list[Statement]
             kind = row.section.value.replace("_", " ")
             raise StatementError(f"{path}, row {row.number} ({kind} of {name}), cannot be read: {error}") from None
     if not drafts:
-        raise StatementError(f"{path} names no account: let the query include the account id in each section")
+        raise StatementError(f"{path} names no account: include the account id in each section of the query")
     return [draft.done(path) for draft in drafts.values()]
 
 
@@ -145,10 +146,10 @@ class _Draft:
         self._reports: dict[str, CashReport] = {}
 
     def take(self, row: StatementRow) -> None:
-        """Take one row.
+        """Process one row.
 
         Raises:
-            ValueError: If it cannot be read.
+            ValueError: If the row cannot be read.
         """
         match row.section:
             case StatementSection.ACCOUNT:
@@ -165,7 +166,7 @@ class _Draft:
         made = time_of(cells.get("whengenerated", ""), self._zone)
         self._begins = None if first is None else first.time
         ends = None if last is None else last.time + dt.timedelta(days=1)
-        # What was traded after it was written is not in it.
+        # Trades after the statement was written are not in it.
         if made is not None and not made.is_day and (ends is None or made.time < ends):
             ends = made.time
         self._ends = ends
@@ -203,7 +204,7 @@ class _Draft:
         found.append(execution)
 
     def _is_known(self, cells: dict[str, str], id_: str) -> bool:
-        """Return whether the file has this row a second time, as one whose sections overlap does."""
+        """Return whether the file already has this row, as files with overlapping sections do."""
         number = cells.get("transactionid", "").strip()
         key = (id_, number)
         if not number or key not in self._seen:
@@ -227,7 +228,7 @@ class _Draft:
             return
         currency = cells.get("currency", "").strip()
         if not currency:
-            raise ValueError("it has no currency: let the query include it")
+            raise ValueError("it has no currency: include it in the query")
         self._lines.append(
             CashLine(
                 currency=currency,
@@ -261,12 +262,12 @@ class _Draft:
         """Return the statement.
 
         Raises:
-            StatementError: If it has trades and none at the level of executions.
+            StatementError: If it has trades but none at the level of executions.
         """
         trades = self._trades.get(StatementSection.TRADE) or self._trades.get(StatementSection.TRADE_CONFIRM) or []
         if self._summaries and not trades:
             raise StatementError(
-                f"{path} has trades of {self._account} only as summaries: let the query include Executions"
+                f"{path} has trades of {self._account} only as summaries: include Executions in the query"
             )
         return Statement(
             account=self._account,
@@ -281,10 +282,10 @@ class _Draft:
 
 
 def _corrected(trades: Iterable[StatementExecution]) -> dict[str, StatementExecution]:
-    """Return the executions by what all versions of one share, each as its last version has it.
+    """Return the executions in their last version, by the part of the id that all versions share.
 
-    An execution that IB cancelled appears twice under one id, once with the opposite quantity; one that closes a
-    position and opens another may appear in two parts.
+    An execution that IB cancelled appears twice under one id, once with the opposite quantity. An execution that closes
+    a position and opens another may appear in two parts.
     """
     found: dict[str, tuple[int, StatementExecution]] = {}
     for trade in trades:
@@ -315,11 +316,11 @@ def _together(one: StatementExecution, other: StatementExecution) -> StatementEx
 def _needed(cells: dict[str, str], name: str) -> Decimal:
     found = figure(cells.get(name, ""))
     if found is None:
-        raise ValueError(f"it has no {name}: let the query include it")
+        raise ValueError(f"it has no {name}: include it in the query")
     return found
 
 
 def _unnamed(cells: dict[str, str]) -> str:
-    """Return a name for what no execution made: an assignment, an exercise, an expiry, a transfer."""
+    """Return an id for a row without an execution: an assignment, an exercise, an expiry, a transfer."""
     kind = cells.get("transactiontype", "").strip() or "trade"
     return f"{kind}/{cells.get('tradeid', '').strip() or cells.get('transactionid', '').strip()}"

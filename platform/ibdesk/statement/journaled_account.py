@@ -1,4 +1,4 @@
-"""What the journals of an account hold of its executions, commissions and cash."""
+"""The executions, commissions and cash of an account in its journals."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _ZERO = Decimal(0)
 
 
 class JournaledExecution(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution as the journals have it, after all corrections.
+    """One execution in the journals, after all corrections.
 
-    `quantity` is negative for a sale, and zero for an execution that was taken back. `currency` is that of the cash
-    which it moves, of a currency pair both (``EUR.USD``), empty for a future. `order_id` is empty for an order of
-    another program, and `commission_currency` where the journals do not have it.
+    `quantity` is negative for a sale, and zero for an execution that was cancelled. `currency` is that of the cash
+    moved, both for a currency pair (``EUR.USD``), empty for a future. `order_id` is empty for an order of another
+    program, and `commission_currency` if the journals do not have it.
     """
 
     id: str
@@ -37,7 +37,7 @@ class JournaledExecution(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def cash(self) -> dict[str, Decimal]:
-        """Return the money that it moved before commission, by currency."""
+        """Return the cash moved before commission, by currency."""
         base, _, quote = self.currency.rpartition(".")
         moved = {quote: -self.quantity * self.price * self.multiplier} if quote else {}
         if base:
@@ -46,7 +46,7 @@ class JournaledExecution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExternalMoney(msgspec.Struct, frozen=True, kw_only=True):
-    """Money that came (positive) or went without an execution, and when a desk counted it."""
+    """Cash received (positive) or paid without an execution, and when a desk counted it."""
 
     at_ns: int
     currency: str
@@ -54,11 +54,11 @@ class ExternalMoney(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JournaledAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """What the journals of one account hold.
+    """The content of one account's journals.
 
-    `executions` are by what all versions of one share. `cash` is the money that the books explain at the end of the
-    period, by currency, and `external` what came or went since `counted_ns` without an execution; cash and `counted_ns`
-    are None where no desk has counted cash. `unread` tells which journals cannot be read, and why.
+    `executions` are by the part of the id that all versions share. `cash` is the cash that the books explain at the end
+    of the period, by currency, and `external` the movements since `counted_ns` without an execution; `cash` and
+    `counted_ns` are None if no desk has counted cash. `unread` names the journals that cannot be read, and why.
     """
 
     account: str
@@ -71,12 +71,12 @@ class JournaledAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_account(paths: Sequence[Path], account: str, *, until_ns: int | None = None) -> JournaledAccount:
-    """Read the journals of an account, packed or not, among files and folders.
+    """Read the journals of an account, compressed or not, from files and folders.
 
-    Cash is counted up to `until_ns`, executions are all.
+    Cash is counted up to `until_ns`; all executions are read.
 
     Raises:
-        JournalError: If there is no journal of the account.
+        JournalError: If the account has no journal.
     """
     collected = _Collected(until_ns)
     read: list[tuple[int, Path]] = []
@@ -105,7 +105,7 @@ def _journals_among(paths: Iterable[Path]) -> list[Path]:
 
 
 class _Collected:
-    """Collects what events say of executions and cash, in the order of the journals."""
+    """Collects executions and cash from events, in the order of the journals."""
 
     def __init__(self, until_ns: int | None) -> None:
         self._until_ns = until_ns
@@ -116,7 +116,7 @@ class _Collected:
         self._counted_ns: int | None = None
 
     def take(self, event: Event) -> None:
-        """Take the next event."""
+        """Process the next event."""
         match event:
             case Fill():
                 self._take_fill(event)
@@ -126,7 +126,7 @@ class _Collected:
                 self._take_count(event)
             case Restore(snapshot=snapshot):
                 for left in snapshot.fills:
-                    # A journal that was removed meanwhile had them.
+                    # They were in a journal that was removed in the meantime.
                     self._fills.setdefault(left.fill.execution_id, left.fill)
                     if left.commission is not None:
                         base, _ = revision_of(left.fill.execution_id)
@@ -162,7 +162,7 @@ class _Collected:
             self._external.append(ExternalMoney(at_ns=counted.at_ns, currency=currency, amount=_decimal(amount)))
 
     def _move(self, currency: str, amount: Decimal) -> None:
-        # Before the first count nothing is known to move from.
+        # Before the first count there is no balance to move from.
         if currency and self._cash:
             self._cash[currency] = self._cash.get(currency, _ZERO) + amount
 
@@ -170,7 +170,7 @@ class _Collected:
         return self._until_ns is None or at_ns < self._until_ns
 
     def record(self, account: str, journals: list[str], unread: list[str]) -> JournaledAccount:
-        """Return what was collected."""
+        """Return the collected account."""
         counted = self._counted_ns is not None
         return JournaledAccount(
             account=account,
@@ -217,5 +217,5 @@ def _recorded(fill: Fill, id_: str) -> JournaledExecution:
 
 
 def _decimal(number: float) -> Decimal:
-    """Return the figure that TWS wrote: the shortest that is read as this float."""
+    """Return the figure that TWS wrote: the shortest that reads as this float."""
     return Decimal(repr(number))

@@ -1,4 +1,4 @@
-"""Which executions of the journals a statement should have.
+"""The executions of the journals that a statement should have.
 
 The days of a statement are trade dates: an execution of the evening session belongs to the next one.
 https://www.ibkrguides.com/reportingreference/reportguide/tradesfq.htm
@@ -15,22 +15,21 @@ from ibdesk.statement.flex import NEW_YORK, Statement
 from ibdesk.statement.journaled_account import JournaledExecution
 
 _SECOND = 1_000_000_000
-# From which hour in New York on an execution has the next trade date: of futures and currencies, whose session begins
-# at 17:00 or 18:00, and of shares overnight.
+# The hour in New York from which an execution has the next trade date: for futures and currencies, whose session
+# begins at 17:00 or 18:00, and for stocks overnight.
 _EVENING, _OVERNIGHT = 17, 20
-# From which hour on that is so of all futures and currencies.
+# The hour from which that holds for all futures and currencies.
 _SURE_EVENING = 18
 _SATURDAY = 5
 
 
 class JournaledPeriod(msgspec.Struct, frozen=True, kw_only=True):
-    """The executions of the journals, by how they stand to the period of a statement.
+    """The executions of the journals, classified by the period of a statement.
 
-    `inside` are those that the statement has or should have: also those of the evening before, whose session belongs
-    to the first day. `of_before` and `of_after` are those near the begin and the end of the period that it does not
-    have: the statement before or after may. `late` are those that it has
-    although their time here is after the period. `outside` is the number of all that are not inside. `begins_ns` is
-    where the period begins.
+    `inside` are the executions that the statement has or should have, including those of the evening before, whose
+    session belongs to the first day. `of_before` and `of_after` are near the beginning and the end of the period and
+    not in the statement: the adjacent statement may have them. `late` are in the statement although their time here is
+    after the period. `outside` is the number of all that are not inside. `begins_ns` is the beginning of the period.
     """
 
     inside: dict[str, JournaledExecution]
@@ -44,7 +43,7 @@ class JournaledPeriod(msgspec.Struct, frozen=True, kw_only=True):
 def period_of(
     statement: Statement, executions: Mapping[str, JournaledExecution], *, tolerance_seconds: float
 ) -> JournaledPeriod:
-    """Return which executions of the journals the statement should have."""
+    """Classify the executions of the journals by the period of the statement."""
     begins_ns, ends_ns = _bounds(statement)
     tolerance_ns = round(tolerance_seconds * _SECOND)
     inside: dict[str, JournaledExecution] = {}
@@ -64,7 +63,7 @@ def period_of(
                 else:
                     of_before.append(each)
         elif each.at_ns < ends_ns:
-            # The time here is that of arrival: before the end it is also there, and after the begin perhaps not.
+            # The time here is the arrival: it is surely before the end there too, but perhaps not after the begin.
             if last is not None and trade_date_of(each) > last:
                 of_after.append(each)
             elif each.at_ns - begins_ns <= tolerance_ns:
@@ -82,16 +81,16 @@ def period_of(
 
 
 def trade_date_of(each: JournaledExecution) -> dt.date:
-    """Return the day to which IB counts an execution, by its time here."""
+    """Return the trade date that IB gives an execution, by its time here."""
     time = dt.datetime.fromtimestamp(each.at_ns // _SECOND, NEW_YORK)
     is_of_next = time.hour >= (_OVERNIGHT if _is_share(each) else _EVENING)
     day = time.date() + dt.timedelta(days=int(is_of_next))
-    # No trade date is on a weekend.
+    # A trade date is never on a weekend.
     return day + dt.timedelta(days=7 - day.weekday() if day.weekday() >= _SATURDAY else 0)
 
 
 def _is_surely_of_next(each: JournaledExecution, tolerance_ns: int) -> bool:
-    """Return whether an execution that was told of so late in a day was made in the session of the next."""
+    """Return whether an execution reported so late in a day was surely made in the session of the next."""
     made = dt.datetime.fromtimestamp((each.at_ns - tolerance_ns) // _SECOND, NEW_YORK)
     return made.hour >= (_OVERNIGHT if _is_share(each) else _SURE_EVENING)
 
@@ -101,14 +100,14 @@ def _is_share(each: JournaledExecution) -> bool:
 
 
 def _days(statement: Statement) -> tuple[dt.date | None, dt.date | None]:
-    """Return the first and the last day of the period, None where the file does not tell it."""
+    """Return the first and the last day of the period, None if the file does not state them."""
     begins, ends = statement.begins, statement.ends
     last = None if ends is None else (ends - dt.timedelta(microseconds=1)).date()
     return (None if begins is None else begins.date()), last
 
 
 def _bounds(statement: Statement) -> tuple[int, int]:
-    """Return the period in ns UTC; where the file does not tell it, the trade dates of its executions."""
+    """Return the period in ns UTC, from the trade dates of the executions if the file does not state it."""
     known = ((each.trade_date, each.at) for each in statement.executions.values())
     days = [date or at.time for date, at in known if at is not None]
     begins, ends = statement.begins, statement.ends

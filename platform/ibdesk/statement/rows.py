@@ -1,7 +1,7 @@
-"""The rows of a Flex statement file, XML or CSV: the text of each cell, under one name for both forms.
+"""The rows of a Flex statement file, XML or CSV, as text cells with the same names for both forms.
 
-The file comes from outside: it is read as a stream, its size, depth and rows are bounded, and a document type (which
-could define entities) is refused.
+The file is untrusted: it is read as a stream, its size, depth and rows are bounded, and a document type, which could
+define entities, is refused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MOST_BYTES = 512 * 1024 * 1024
 MOST_ROWS = 2_000_000
 _DEEPEST = 16
 _CHUNK_BYTES = 64 * 1024
-# A CSV file that IB writes has about 90 columns in its widest section.
+# A CSV file of IB has about 90 columns in its widest section.
 _MOST_CELLS = 500
 
 
@@ -29,7 +29,7 @@ class StatementError(DataError):
 
 
 class StatementSection(enum.Enum):
-    """What a row of a statement is about."""
+    """The section of a statement that a row belongs to."""
 
     ACCOUNT = "account"
     TRADE = "trade"
@@ -39,7 +39,7 @@ class StatementSection(enum.Enum):
 
 
 class StatementRow(msgspec.Struct, frozen=True):
-    """One row: its section, and its cells by name; without cells it says that the section is there, if only empty.
+    """One row: its section and its cells by name. A row without cells marks a section that may be empty.
 
     `number` counts the rows of the file from 1. Names are those of the XML form in lower case, without punctuation.
     """
@@ -84,7 +84,7 @@ def rows_of(path: Path) -> Iterator[StatementRow]:
         size = path.stat().st_size
         if size > MOST_BYTES:
             raise StatementError(
-                f"{path} has {size:,} bytes and a statement may have {MOST_BYTES:,}: ask IB for a shorter period"
+                f"{path} has {size:,} bytes; at most {MOST_BYTES:,} are allowed: request a shorter period from IB"
             )
         with path.open("rb") as file:
             is_xml = file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
@@ -96,7 +96,7 @@ def rows_of(path: Path) -> Iterator[StatementRow]:
 def _bounded(rows: Iterator[StatementRow], path: Path) -> Iterator[StatementRow]:
     for row in rows:
         if row.number > MOST_ROWS:
-            raise StatementError(f"{path} has more than {MOST_ROWS:,} rows: ask IB for a shorter period")
+            raise StatementError(f"{path} has more than {MOST_ROWS:,} rows: request a shorter period from IB")
         yield row
 
 
@@ -122,7 +122,7 @@ def _xml_rows(path: Path) -> Iterator[StatementRow]:
 
 
 class _XmlReader:
-    """Collects the rows among the elements of a document."""
+    """Collects the rows from the elements of a document."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -136,7 +136,7 @@ class _XmlReader:
         self._parser.EntityDeclHandler = self._refuse
 
     def feed(self, chunk: bytes) -> None:
-        """Read the next bytes; none are the end.
+        """Parse the next bytes; empty bytes end the document.
 
         Raises:
             StatementError: If they are not well-formed, or have a document type.
@@ -174,7 +174,7 @@ class _XmlReader:
 
 # ---- CSV ----------------------------------------------------------------------------------------------------------
 
-# The first cells of lines that say what kind of line it is; HEADER and DATA are followed by the code of the section.
+# The first cells of lines that state the kind of line; after HEADER and DATA follows the code of the section.
 _MARKS = frozenset({"BOF", "BOA", "BOS", "EOS", "EOA", "EOF"})
 
 
@@ -200,7 +200,7 @@ def _csv_rows(path: Path) -> Iterator[StatementRow]:
 
 
 class _CsvReader:
-    """Turns lines into rows, by the headings above them."""
+    """Turns lines into rows by the headings above them."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -210,7 +210,7 @@ class _CsvReader:
         self.is_flex = False
 
     def take(self, line: list[str]) -> StatementRow | None:
-        """Return the row that a line is, if it is one of a section that is needed; for headings one without cells."""
+        """Return a line as a row, None if its section is not needed; for headings a row without cells."""
         mark = line[0].strip()
         if mark in _MARKS:
             self.is_flex, self._names, self._section = True, [], None
@@ -231,19 +231,19 @@ class _CsvReader:
 
 
 def _head_of(line: list[str]) -> dict[str, str]:
-    """Return what the record at the begin of a file says: account, name of the query, sections, period, when made."""
+    """Return the header record of a file: account, name of the query, sections, period, time of writing."""
     names = ("", "accountid", "queryname", "", "fromdate", "todate", "whengenerated")
     return {name: cell.strip() for name, cell in zip(names, line, strict=False) if name}
 
 
 def _is_heading(cells: list[str]) -> bool:
     names = {_name_of(cell) for cell in cells}
-    # The columns that every section may have, and no row has as a value.
+    # Columns that every section may have, and that no row has as a value.
     return bool(names & {"accountid", "currency"}) and len(names) > 1
 
 
 def _section_with(names: list[str]) -> StatementSection | None:
-    """Return the section that has these columns; None for one that is not needed here."""
+    """Return the section with these columns; None if it is not needed here."""
     known = set(names)
     if "ibexecid" in known and "quantity" in known:
         return StatementSection.TRADE
