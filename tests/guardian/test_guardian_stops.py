@@ -405,7 +405,7 @@ def test_only_what_was_carried_out_counts_as_done(guardian: Guardian) -> None:
     guardian.look(0, 2, 0.0)
     after = guardian.stops.status() | {"kills": {"h-2": EngineKill(4711).failure}}
 
-    assert failure_of(working, "h-1", kill=False) == "not done yet: 1 orders work, held is nothing"
+    assert failure_of(working, "h-1", kill=False) == "not done yet: 1 orders work, the account holds nothing"
     assert "was lifted before the stop was done" in failure_of(after, "h-1", kill=False)
     assert failure_of(after, "h-2", kill=False) == ""
     assert "cannot be seen or ended from here" in failure_of(after, "h-2", kill=True)

@@ -1,4 +1,4 @@
-"""The guardian's process: ``python -m ibdesk.guardian``. It is told its settings through a pipe and loads none."""
+"""The guardian's process: ``python -m ibdesk.guardian``. It receives its settings through a pipe."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from ibdesk.guardian.terminal import Terminal, TerminalHandler
 from ibdesk.guardian.watch import Watch
 from ibdesk.telemetry.systemd import notify_systemd
 
-# At its end it waits so long for what a terminal has not taken yet.
+# The longest wait at the end for lines that a terminal has not taken yet.
 _LAST_WORDS_SECONDS = 1.0
 
 
 def main(arguments: list[str]) -> int:
-    """Watch until SIGTERM or Ctrl-C; return the exit code.
+    """Watch until SIGTERM or Ctrl-C, and return the exit code.
 
-    Without settings it starts ``ibdesk guardian``, which reads them and comes back here.
+    Without settings it starts ``ibdesk guardian``, which reads them and then starts this process again.
     """
     if not arguments or arguments[0] != SETTINGS:
         os.execv(sys.executable, [sys.executable, "-m", "ibdesk.cli", "guardian", *arguments])  # noqa: S606
     with os.fdopen(int(arguments[1]), "rb") as pipe:
         config = GuardianConfig.decode(pipe.read())
-    # A stream that the process was started without is None, and its number may be that of another file by now.
+    # A missing standard stream is None, and its number may belong to another file by now.
     output = Terminal(None if sys.stdout is None else sys.stdout.fileno())
     errors = Terminal(None if sys.stderr is None else sys.stderr.fileno())
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[TerminalHandler(errors)])
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
 
 async def _run(config: GuardianConfig, record: Record, output: Terminal, *, ends_with_stdin: bool) -> int:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None  # noqa: S101 - for the type checker: a coroutine of `run` has one
+    assert task is not None  # noqa: S101 - for the type checker: `run` is a coroutine of a task
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
     if ends_with_stdin:
@@ -61,7 +61,7 @@ async def _run(config: GuardianConfig, record: Record, output: Terminal, *, ends
 
 def _say_ready(config: GuardianConfig, output: Terminal) -> None:
     notify_systemd("READY=1")
-    # The line a parent waits for.
+    # The parent waits for this line.
     output.say(str(config.command_socket))
 
 

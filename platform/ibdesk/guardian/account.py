@@ -1,4 +1,4 @@
-"""What the guardian sees of an account: holdings, working orders and executions, as plain values."""
+"""The guardian's view of an account: holdings, working orders and executions, as plain values."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 import msgspec
 
-# What adding binary fractions may leave of a quantity.
+# The rounding error that adding binary fractions may leave in a quantity.
 DUST = 1e-9
-# How the references of all guardians' orders begin.
+# The prefix of the references of all guardians' orders.
 GUARDIANS = "guardian-"
 
 
 class Contract(msgspec.Struct, frozen=True):
-    """IB's contract, in the texts in which TWS sent it."""
+    """IB's contract, as the texts that TWS sent."""
 
     con_id: int
     symbol: str
@@ -33,7 +33,7 @@ class Contract(msgspec.Struct, frozen=True):
 
 
 class WorkingOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that TWS still works or may work again; `side` is 1 for a purchase and -1 for a sale."""
+    """An order that TWS works or may work again; `side` is 1 for a purchase and -1 for a sale."""
 
     permanent_id: int
     client_id: int
@@ -46,16 +46,16 @@ class WorkingOrder(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def run(self) -> str:
-        """Return the run whose order it is, by the order's reference; empty when it is no strategy's."""
+        """Return the run that placed the order, by its reference; empty if no strategy did."""
         return run_of(self.reference)
 
     def opens(self, held: float) -> bool:
-        """Return whether it may grow a position of `held`, or turn it round."""
+        """Return whether the order may enlarge or reverse a position of `held`."""
         return self.side * held >= 0 or self.remaining > abs(held) + DUST
 
 
 class Execution(msgspec.Struct, frozen=True):
-    """One execution; `quantity` is signed: positive was bought."""
+    """One execution; `quantity` is signed: positive is bought."""
 
     id: str
     con_id: int
@@ -65,9 +65,9 @@ class Execution(msgspec.Struct, frozen=True):
 
 
 class AccountSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """The account as TWS told it in answer to one round of questions, asked at `asked_ns` (monotonic clock).
+    """The account as TWS answered one round of requests, sent at `asked_ns` (monotonic clock).
 
-    `executions` are those of all clients today; an instrument that `holdings` does not name is flat.
+    `executions` are those of all clients today; an instrument missing in `holdings` is flat.
     """
 
     asked_ns: int
@@ -76,15 +76,15 @@ class AccountSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     executions: tuple[Execution, ...] = ()
 
     def traded(self, con_id: int) -> float:
-        """Return the net quantity that executions have added to a position today."""
+        """Return the net quantity that today's executions added to a position."""
         return sum(done.quantity for done in self.executions if done.con_id == con_id)
 
     def filled(self, reference: str) -> float:
-        """Return how much of the order with this reference was executed."""
+        """Return the executed quantity of the order with this reference."""
         return abs(sum(done.quantity for done in self.executions if done.reference == reference))
 
     def working(self, con_id: int) -> list[WorkingOrder]:
-        """Return the orders that work in an instrument."""
+        """Return the working orders in an instrument."""
         return [order for order in self.orders if order.con_id == con_id]
 
     def held(self, con_id: int) -> float:
@@ -93,12 +93,12 @@ class AccountSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_of(reference: str) -> str:
-    """Return the run that an order reference names: strategies' orders are called ``RUN.NUMBER``."""
+    """Return the run in an order reference: strategies' orders are called ``RUN.NUMBER``."""
     return reference.rpartition(".")[0]
 
 
 def traded_by(executions: Iterable[Execution], runs: Iterable[str]) -> dict[int, float]:
-    """Return the net quantity that these runs have traded, by instrument."""
+    """Return the net quantity that these runs traded, by instrument."""
     wanted, found = frozenset(runs), dict[int, float]()
     for done in executions:
         if run_of(done.reference) in wanted:

@@ -1,4 +1,4 @@
-"""The account over TWS: connects, comes back after breaks, looks at everything on request, sends what it is told."""
+"""The account over TWS: connects and reconnects, takes snapshots on request, and sends the steps of plans."""
 
 from __future__ import annotations
 
@@ -21,46 +21,46 @@ _log = logging.getLogger(__name__)
 _PNL_REQUEST = 1
 _FIRST_REQUEST = 100
 _ANSWER_SECONDS = 5.0
-# A link without an answer for so long is opened anew.
+# A connection without an answer for this long is replaced.
 _SILENT_LOOKS = 3
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
-# Ends of answers that do not say to which question they belong.
+# Messages that end an answer without naming its request.
 _ENDS = frozenset({"openOrderEnd", "positionEnd"})
-# Said of orders that live on, and of cancels.
+# Error codes sent for orders that live on, and for cancels.
 _NO_REFUSALS = frozenset({202, 161, 399, 404, 10147, 10148, 10349})
 _WARNINGS = range(2100, 2200)
 _DUPLICATE_ID = 103
 _HIGHEST_ORDER_ID = 2**31 - 2
 _CANCELLED, _NOT_FOUND, _NOT_CANCELLABLE = 202, 10147, 10148
-# How TWS names the states of an order that is over, in its answer to a cancel.
+# The states of a finished order that TWS names in its answer to a cancel.
 _ENDED = ("Filled", "Cancelled", "Inactive")
-# TWS has lost its servers; they are back, and subscriptions are gone (1101) or kept (1102).
+# 1100: TWS has lost its servers; they are back, and subscriptions are gone (1101) or kept (1102).
 _NO_SERVERS, _SUBSCRIPTIONS_LOST, _SERVERS_BACK = 1100, 1101, 1102
 
 Address = Callable[[], tuple[str, int] | None]
 
 
 class OrderListener(Protocol):
-    """What takes TWS's answers about single orders."""
+    """The receiver of TWS's answers about single orders."""
 
     def reference_of(self, order_id: int) -> str | None:
         """Return the reference of an order of this client that may still be filled."""
 
     def refused(self, reference: str, text: str, *, at_once: bool) -> None:
-        """Take note that TWS has refused one; the next may leave `at_once`."""
+        """Record that TWS refused an order; the next may leave `at_once`."""
 
     def reported(self, reference: str, filled: float, *, is_over: bool) -> None:
-        """Take note of the status of an order of a guardian."""
+        """Record the status of a guardian's order."""
 
     def ended(self, reference: str, *, is_filled: bool, was_found: bool) -> None:
-        """Take note that there was nothing left to cancel of one, or that TWS has not found it."""
+        """Record that nothing was left to cancel of an order, or that TWS did not find it."""
 
     def not_found(self, order_id: int) -> None:
-        """Take note that TWS knows no order of this number that this client may cancel."""
+        """Record that TWS knows no order of this number that this client may cancel."""
 
 
 class AccountWatch:
-    """The account of one guardian; `run` keeps the connection."""
+    """The account of one guardian; `run` maintains the connection."""
 
     def __init__(
         self,
@@ -72,11 +72,11 @@ class AccountWatch:
         changed: Callable[[str], None],
         alert: Callable[[str], None],
     ) -> None:
-        """Make one that is not connected.
+        """Create a watch that is not connected.
 
-        `address` gives where TWS is, None while that is not known; `is_ours` chooses the account among those of TWS;
-        `stops` hears what TWS says of single orders; `changed` hears why the link went down, or an empty text when it
-        is up; `alert` tells a person.
+        `address` returns the address of TWS, None while it is unknown; `is_ours` chooses the account among those of
+        TWS; `stops` receives TWS's answers about single orders; `changed` receives the reason when the link goes down,
+        and an empty text when it is up; `alert` alerts a person.
         """
         self._config, self._address = config, address
         self._is_ours, self._stops, self._changed, self._alert = is_ours, stops, changed, alert
@@ -86,9 +86,9 @@ class AccountWatch:
         self._requests = _FIRST_REQUEST
         self._next_order_id = 0
         self._waiting: dict[str, asyncio.Event] = {}
-        # _owed: how many answers of a kind are to come, with those that earlier looks have not waited for.
+        # _owed: the number of answers of each kind still to come, including answers that earlier looks no longer await.
         self._owed: dict[str, int] = {}
-        # _ended: which kinds of answers have ended since the look began.
+        # _ended: the kinds of answers that have ended since the look began.
         self._ended: set[str] = set()
         self._asked_details: set[int] = set()
         self._silent_looks = 0
@@ -100,7 +100,7 @@ class AccountWatch:
         return self._link is not None
 
     async def run(self) -> None:
-        """Connect, and again after each break, until cancelled."""
+        """Connect, and reconnect after each break, until cancelled."""
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -114,9 +114,10 @@ class AccountWatch:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def look(self, *, whole: bool = True) -> AccountSnapshot | None:
-        """Return the account as TWS tells it now, None when it did not; not whole, only the orders are asked for.
+        """Return the account as TWS reports it now, None without an answer; only the orders unless `whole`.
 
-        Orders come first, executions and positions behind them: what filled before it was looked for is in the fills.
+        Orders are requested first, then executions and positions: a fill before the orders' answer is in the
+        executions.
         """
         link = self._link
         if link is None:
@@ -137,7 +138,7 @@ class AccountWatch:
                 for event in self._waiting.values():
                     await event.wait()
         except TimeoutError:
-            # An answer has come, and one is still owed: TWS has left out the end of an earlier one.
+            # An answer has come and one is still owed: TWS has left out the end of an earlier one.
             self._owed.update(dict.fromkeys(self._ended, 0))
             self._silent_looks += 1
             if self._silent_looks >= _SILENT_LOOKS and self._link is link:
@@ -150,9 +151,9 @@ class AccountWatch:
         return self.view.end_look(asked_ns, with_positions=whole)
 
     def do(self, step: CancelEverything | CancelOrder | CancelOwn | Reduce, *, order_id: int = 0) -> None:
-        """Send what a plan wants; while the link is down nothing leaves, and the plan will notice.
+        """Send a step of a plan. While the link is down nothing leaves, and the plan will notice.
 
-        `order_id` is the number of the order that leaves, or that is to be cancelled where it is the guardian's own.
+        `order_id` is the number of the order to send, or of the guardian's own order to cancel.
         """
         if self._link is None:
             return
@@ -167,9 +168,9 @@ class AccountWatch:
                 self._trade(self._link, step, order_id)
 
     def new_order_id(self) -> int:
-        """Return a number for the next order: above all that TWS has named, 0 while TWS is away.
+        """Return a number for the next order, above all that TWS has named; 0 while TWS is away.
 
-        IB wants numbers above those of all orders that it has shown to the client, whichever client's they are.
+        IB requires numbers above those of all orders that it has shown to the client, of whichever client.
         """
         if self._link is None:
             return 0
@@ -193,7 +194,7 @@ class AccountWatch:
     async def _connect_and_hear(self) -> None:
         address = self._address()
         if address is None:
-            raise LinkError("where TWS is will be known from the engine, which is away")
+            raise LinkError("the address of TWS is unknown until the engine, which is away, reports it")
         self.view = AccountView(pnl_reports=self.view.pnl_reports)
         self._asked_details, self._owed = set(), {}
         link = await TwsLink.open(*address, self._config.client_id, self._hear)
@@ -208,13 +209,13 @@ class AccountWatch:
         finally:
             self._link = None
             self.up.clear()
-            # Who waits for an answer learns that there is none.
+            # Waiting callers learn that no answer will come.
             for event in self._waiting.values():
                 event.set()
             link.close()
 
     def _ask_details(self, link: TwsLink) -> None:
-        """Ask where orders in the contracts go that are held, before they are needed."""
+        """Request the order exchange of the contracts held, before it is needed."""
         for con_id in self.view.holdings:
             if con_id not in self._asked_details:
                 self._asked_details.add(con_id)
@@ -237,7 +238,7 @@ class AccountWatch:
         self.view.take(name, found, monotonic_ns())
 
     def _hear_end(self, name: str) -> None:
-        """Take the end of an answer: answers come in the order of the questions, also those that came too late."""
+        """Process the end of an answer. Answers come in the order of the requests, late ones included."""
         self._owed[name] = max(self._owed.get(name, 0) - 1, 0)
         self._ended.add(name)
         if self._owed[name] > 0:
@@ -265,9 +266,9 @@ class AccountWatch:
             self._stops.refused(reference, f"{text} ({code})", at_once=code == _DUPLICATE_ID)
 
     def _hear_status(self, found: Fields) -> None:
-        """Tell what was filled of an order of a guardian, and whether it is over.
+        """Report the filled quantity of a guardian's order, and whether it is over.
 
-        It is known by its permanent id: the status of a cancelled order names the client that has cancelled it.
+        The order is found by its permanent id: the status of a cancelled order names the client that cancelled it.
         """
         reference = self.view.reference_of(found.whole("permId") or 0)
         if reference.startswith(GUARDIANS):
@@ -278,5 +279,5 @@ class AccountWatch:
         if code == _NO_SERVERS:
             self._alert(f"TWS has lost its connection to IB ({text}): until it is back nothing is seen or closed")
         elif code == _SUBSCRIPTIONS_LOST and self._link is not None:
-            # Profit and account values would not come any more.
+            # TWS would send no more profit and account values.
             self._link.close()

@@ -1,7 +1,7 @@
-"""Which process carries out the stops of an account: one at a time, for two at once could turn a position round.
+"""The claim to carry out the stops of an account: one process at a time, as two at once could reverse a position.
 
-The claim is a lock of the operating system (``flock``) on a file beside the account's halts. It ends with its holder.
-Beside it are the orders that its holders may have on their way, for the next holder, whichever process that is.
+The claim is a lock of the operating system (``flock``) on a file beside the account's halts. It ends with its process.
+A second file lists the orders that its holders may have on their way, for the next holder, in whichever process.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from ibdesk.store.account_halts import accounts_folder
 
 
 class Claim:
-    """The claim of this process."""
+    """The claim held by this process."""
 
     def __init__(self, mode: str) -> None:
         self._mode, self._descriptor = mode, -1
-        # _sent_path: where the orders on their way are kept, None while this process has not read them.
+        # _sent_path: the file of the orders on their way, None until this process has read it.
         self._sent_path: Path | None = None
 
     def take(self, account: str) -> bool:
         """Return whether this process has the claim, which it keeps until `release`.
 
-        Where the file cannot be had or locked, as on a full disk or a network's file system without locks, it has:
-        somebody must be able to stop the account.
+        If the file cannot be opened or locked, as on a full disk or a network file system without locks, the process
+        has the claim: stopping the account must always be possible.
         """
         if self._descriptor >= 0:
             return True
@@ -53,11 +53,11 @@ class Claim:
         return True
 
     def inherit(self, account: str) -> list[ClosingOrder] | None:
-        """Return the orders that holders before this one may have on their way; None when asked again.
+        """Return the orders that earlier holders may have on their way; None when called again.
 
         Raises:
-            OSError: If they cannot be read.
-            msgspec.MsgspecError: If they are not what `keep` writes.
+                OSError: If the file cannot be read.
+                msgspec.MsgspecError: If `keep` did not write it.
         """
         if self._sent_path is not None:
             return None
@@ -68,10 +68,10 @@ class Claim:
             return []
 
     def keep(self, orders: Iterable[ClosingOrder]) -> None:
-        """Write down the orders that may be on their way, on disk before this returns; before `inherit` nothing.
+        """Write the orders that may be on their way to disk before returning; before `inherit` it does nothing.
 
         Raises:
-            OSError: If they cannot be written.
+                OSError: If they cannot be written.
         """
         if self._sent_path is None:
             return
@@ -82,7 +82,7 @@ class Claim:
             self._sent_path.unlink(missing_ok=True)
 
     def release(self) -> None:
-        """Let another process have it; releasing twice is one release."""
+        """Give the claim to other processes; a second call does nothing."""
         descriptor, self._descriptor, self._sent_path = self._descriptor, -1, None
         if descriptor >= 0:
             with contextlib.suppress(OSError):

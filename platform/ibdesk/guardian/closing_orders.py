@@ -1,6 +1,4 @@
-"""The orders with which guardians close positions and that may still be filled, whichever plan or process has sent
-them.
-"""
+"""The orders with which guardians close positions and that may still be filled, of all plans and processes."""
 
 from __future__ import annotations
 
@@ -11,20 +9,20 @@ import msgspec
 from ibdesk.guardian.account import DUST, AccountSnapshot
 
 _SECOND = 1_000_000_000
-# After `settle_seconds` so many looks in a row must show no trace of an order before it counts as never taken.
+# After `settle_seconds`, this many looks in a row must show no trace of an order before it counts as never accepted.
 _LOOKS = 2
-# An order that works no more counts as over once TWS has told its end and has shown it no more for so long.
+# A finished order counts as over once TWS has reported its end and has not shown it for this long.
 _GONE_SECONDS = 0.4
 
 
 class ClosingOrder(msgspec.Struct, kw_only=True):
-    """One market order of a guardian, from the moment before it leaves until it can be filled no more.
+    """A market order of a guardian, from the moment before it leaves until it can no longer be filled.
 
-    `sent_ns` is on the monotonic clock, `sent_wall_ns` the same moment in UTC, for the process that comes after this
-    one. `is_wanted` is false once its stop was abandoned, `disowned_ns` is when it was first to be cancelled for that.
-    `is_told` is true once a person was told that it does not do what it should. `is_seen` is true once TWS has shown
-    it, `gone_since_ns` is when it first showed it no more. `has_ended` is TWS's word that nothing of it works any more,
-    `reported` how much of it was filled by what TWS has said beside executions, which may come later.
+    `sent_ns` is on the monotonic clock; `sent_wall_ns` is the same moment in UTC, for a later process. `is_wanted` is
+    false once its stop was abandoned; `disowned_ns` is when it was first to be cancelled for that. `is_told` is true
+    once a person was alerted that the order does not work as it should. `is_seen` is true once TWS has shown it;
+    `gone_since_ns` is when TWS first stopped showing it. `has_ended` is TWS's word that nothing of it works any more;
+    `reported` is the quantity filled according to messages other than executions, which may come later.
     """
 
     reference: str
@@ -49,9 +47,9 @@ class ClosingOrder(msgspec.Struct, kw_only=True):
 class ClosingOrders:
     """Every order that may still be filled, by its reference.
 
-    An order that TWS shows nowhere, or no more, has not ended: TWS may be slow. It ends by a word of TWS, and once the
-    executions are there of which TWS has told; or once TWS has shown no trace of it for `settle_seconds` and then in
-    two looks.
+    An order that TWS does not show, or no longer shows, has not ended: TWS may be slow. It ends by a message of TWS,
+    once the reported executions have arrived; or once TWS has shown no trace of it for `settle_seconds` and then in two
+    looks.
     """
 
     def __init__(self, *, settle_seconds: float = 60.0) -> None:
@@ -66,7 +64,7 @@ class ClosingOrders:
 
     @property
     def contracts(self) -> set[int]:
-        """Return the contracts in which such an order may be filled."""
+        """Return the contracts in which such an order may still be filled."""
         return {order.con_id for order in self}
 
     def works_in(self, con_id: int) -> bool:
@@ -74,7 +72,7 @@ class ClosingOrders:
         return any(order.con_id == con_id for order in self)
 
     def is_wanted(self, reference: str) -> bool:
-        """Return whether it may still be filled, and its stop stands."""
+        """Return whether the order may still be filled and its stop is in force."""
         order = self._orders.get(reference)
         return order is not None and order.is_wanted
 
@@ -88,34 +86,34 @@ class ClosingOrders:
         return self._orders.get(reference)
 
     def inherit(self, orders: Iterable[ClosingOrder]) -> None:
-        """Take over orders of other processes; those that are known stay as they are."""
+        """Take over orders of other processes; known orders stay as they are."""
         for order in orders:
             self._orders.setdefault(order.reference, order)
 
     def forget(self) -> None:
-        """Forget all orders: their account has ended."""
+        """Forget all orders, because their account has ended."""
         self._orders.clear()
 
     def add(self, reference: str, *, con_id: int, quantity: float, at_ns: int) -> ClosingOrder:
-        """Take note of an order that is about to leave."""
+        """Record an order that is about to leave."""
         order = ClosingOrder(reference=reference, con_id=con_id, quantity=abs(quantity), sent_ns=at_ns)
         self._orders[reference] = order
         return order
 
     def drop(self, reference: str) -> None:
-        """Forget an order that has never left."""
+        """Forget an order that never left."""
         self._orders.pop(reference, None)
 
     def disown(self, beginning: str) -> list[ClosingOrder]:
-        """Return the orders whose references begin so, which are wanted no more from now on."""
+        """Mark the orders whose references begin so as unwanted, and return them."""
         found = [order for order in self if order.is_wanted and order.reference.startswith(beginning)]
         for order in found:
-            # What a person was told of it before was another matter.
+            # Earlier alerts about it were about another matter.
             order.is_wanted = order.is_told = False
         return found
 
     def unwanted(self, seconds: float, now_ns: int) -> list[ClosingOrder]:
-        """Return the orders that are wanted no more and may still be filled, each again after so many seconds."""
+        """Return the unwanted orders that may still be filled, each again after this many seconds."""
         found = []
         for order in self:
             if order.is_wanted or (order.has_ended and order.gone_since_ns is not None):
@@ -127,9 +125,9 @@ class ClosingOrders:
         return found
 
     def overdue(self, seconds: float, now_ns: int, *, refused_seconds: float) -> list[ClosingOrder]:
-        """Return the orders that TWS has shown nowhere for so long, or no more, each again after the same time.
+        """Return the orders that TWS has not shown for this long, each again after the same time.
 
-        Also those that it still shows so many seconds after they left, though it has refused them.
+        It includes orders that TWS still shows `refused_seconds` after they left, although it refused them.
         """
         found = []
         for order in self:
@@ -146,14 +144,14 @@ class ClosingOrders:
         return found
 
     def refuse(self, reference: str, text: str) -> None:
-        """Take note that TWS has refused an order."""
+        """Record that TWS refused an order."""
         if order := self._orders.get(reference):
             order.refusal = text
 
     def end(self, reference: str, *, is_filled: bool, was_found: bool = True) -> None:
-        """Take note of TWS's answer that there is nothing left to cancel; if filled, its executions are due.
+        """Record TWS's answer that nothing is left to cancel; if filled, the executions are still due.
 
-        One that TWS has not found and never shown may not have been taken yet: that it is not found ends nothing.
+        An order that TWS did not find and never showed may not have been accepted yet: that answer ends nothing.
         """
         order = self._orders.get(reference)
         if order is not None and (was_found or order.is_seen):
@@ -162,12 +160,12 @@ class ClosingOrders:
                 order.reported = order.quantity
 
     def report(self, reference: str, filled: float) -> None:
-        """Take note of how much of an order was filled, by its status; the executions are due."""
+        """Record the filled quantity from an order's status; the executions are due."""
         if order := self._orders.get(reference):
             order.reported = max(order.reported, filled)
 
     def settle(self, look: AccountSnapshot) -> None:
-        """Drop the orders that can be filled no more, by what TWS shows and has answered; once for each look."""
+        """Drop the orders that can no longer be filled, by TWS's answers; once for each look."""
         for order in list(self):
             if self._is_over(order, look):
                 del self._orders[order.reference]
@@ -177,7 +175,7 @@ class ClosingOrders:
         if any(each.reference == order.reference for each in look.orders):
             order.is_seen, order.gone_since_ns = True, None
             return False
-        # An order that fills at once never shows as one that works.
+        # An order that fills at once never appears as working.
         if filled > DUST:
             order.is_seen = True
         if filled >= order.quantity - DUST:
@@ -193,7 +191,7 @@ class ClosingOrders:
 
 
 def taken_up(orders: Iterable[ClosingOrder], *, now_ns: int, wall_ns: int) -> list[ClosingOrder]:
-    """Return the orders of an earlier process on the clock of this one: it may have been started anew since."""
+    """Return the orders of an earlier process on this process's clock: the machine may have been restarted since."""
     found = []
     for order in orders:
         age_ns = max(0, wall_ns - order.sent_wall_ns)

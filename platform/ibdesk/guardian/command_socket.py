@@ -1,8 +1,8 @@
-"""The ways in for people: a Unix socket of bounded JSON lines, and a file named STOP.
+"""The command interfaces for people: a Unix socket of bounded JSON lines, and a file named STOP.
 
-A line asks for one thing: ``{"do": "flatten", "reason": "...", "by": "..."}``. `do` is ``status``, ``halt``,
-``cancel``, ``flatten`` or ``kill``. Nothing here lifts a halt: that is the desk's business, once, by a person. The
-answer is one line as well: ``{"ok": true, ...}`` or ``{"ok": false, "error": "..."}``.
+A line is one command: ``{"do": "flatten", "reason": "...", "by": "..."}``. `do` is ``status``, ``halt``, ``cancel``,
+``flatten`` or ``kill``. No command lifts a halt; a person does that at the desk. The answer is one line:
+``{"ok": true, ...}`` or ``{"ok": false, "error": "..."}``.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from ibdesk.guardian.stop import Level
 LONGEST_LINE = 4096
 _SECONDS_FOR_A_LINE = 30.0
 _MOST_CLIENTS = 32
-# A file longer than this holds no level.
+# A longer file contains no level.
 _LONGEST_WORD = 64
 
 
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What somebody asks of the guardian; in mode live a stop names the account."""
+    """A command to the guardian; in mode live a stop names the account."""
 
     do: str
     reason: str = ""
@@ -41,7 +41,7 @@ Answer = Callable[[Command], dict[str, object]]
 
 
 class CommandSocket:
-    """The socket; `answer` does what a command says and returns what to tell."""
+    """The command socket; `answer` carries out a command and returns the answer."""
 
     def __init__(self, path: Path, answer: Answer) -> None:
         self._path, self._answer = path, answer
@@ -50,10 +50,10 @@ class CommandSocket:
         self._inode = 0
 
     async def open(self) -> None:
-        """Take the address; that of a guardian which is dead is replaced.
+        """Bind the address; a dead guardian's socket is replaced.
 
         Raises:
-            ConfigError: If another guardian answers there, or the address cannot be had.
+            ConfigError: If another guardian answers there, or the address cannot be bound.
         """
         try:
             private_folder(self._path.parent)
@@ -68,7 +68,7 @@ class CommandSocket:
             raise ConfigError(f"the guardian cannot be reached at {self._path}: {error.strerror or error}") from None
 
     def close(self) -> None:
-        """Give the address back."""
+        """Release the address."""
         if self._server is not None:
             self._server.close()
             with contextlib.suppress(FileNotFoundError):
@@ -101,8 +101,8 @@ class CommandSocket:
         except (OSError, TimeoutError):
             return
         except ValueError:
-            # A line longer than any command.
-            writer.write(msgspec.json.encode(_refusal(f"a command has {LONGEST_LINE} bytes at most")) + b"\n")
+            # The line is longer than any command.
+            writer.write(msgspec.json.encode(_refusal(f"a command has at most {LONGEST_LINE} bytes")) + b"\n")
             with contextlib.suppress(OSError):
                 await writer.drain()
         finally:
@@ -122,13 +122,13 @@ def _refusal(text: str) -> dict[str, object]:
 
 
 class StopFile:
-    """The file whose appearance, or change, is a stop: its content is the level, or ``kill``; nothing means halt."""
+    """The file whose appearance or change is a stop: its content is the level or ``kill``; an empty file means halt."""
 
     def __init__(self, path: Path, seen: tuple[int, ...]) -> None:
         self._path, self.seen = path, seen
 
     def look(self) -> tuple[Level, bool] | None:
-        """Return the level of a file that was not seen before, and whether the engine is to be killed.
+        """Return the level of a new or changed file, and whether the engine is to be killed.
 
         Any other word means halt.
         """

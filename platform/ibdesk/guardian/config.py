@@ -1,4 +1,4 @@
-"""What the guardian's process is told at its start: plain values, so that it need not load the tree of settings."""
+"""The guardian's settings as plain values, so that its process need not load the tree of settings."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ibdesk.guardian.decisions import Rules
 
 
 class GuardianConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that one guardian needs to know.
+    """The settings of one guardian.
 
-    In mode ``embedded`` the engine's process holds the market and the account: host and port of TWS are asked of the
-    engine at each connection. `account` is empty where TWS has only one.
+    In mode ``embedded`` the engine's process holds the market and the account: the guardian asks the engine for TWS's
+    host and port at each connection. `account` is empty if TWS has only one.
     """
 
     mode: Literal["embedded", "paper", "live"]
@@ -25,11 +25,11 @@ class GuardianConfig(msgspec.Struct, frozen=True, kw_only=True):
     client_id: int
     account: str
     rules: Rules
-    # name: what its files are called; `ibdesk stop`, which does a guardian's work where there is none, has its own.
+    # name: the name of its files; `ibdesk stop`, which replaces an absent guardian, has its own.
     name: str = "guardian"
     look_seconds: float = 1.0
     outside_regular_hours: bool = True
-    # settle_seconds: TWS may take so long to show an order.
+    # settle_seconds: the longest time that TWS may take to show an order.
     settle_seconds: float = 60.0
 
     @property
@@ -39,12 +39,12 @@ class GuardianConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def log(self) -> Path:
-        """Return the file of what it did, one JSON object a line."""
+        """Return the log file, one JSON object per line."""
         return self.state_folder / f"{self.name}-{self.mode}.log"
 
     @property
     def memory(self) -> Path:
-        """Return the file of what it must not forget when it is killed."""
+        """Return the file of the state that must survive a kill."""
         return self.state_folder / f"{self.name}-{self.mode}.json"
 
     @property
@@ -57,10 +57,10 @@ class GuardianConfig(msgspec.Struct, frozen=True, kw_only=True):
         return self.state_folder / "locks" / f"{self.mode}-{account}.lock"
 
     def encode(self) -> bytes:
-        """Return the bytes in which it is handed to the guardian's process."""
+        """Return the settings as bytes for the guardian's process."""
         return msgspec.json.encode(self, enc_hook=str)
 
     @classmethod
     def decode(cls, data: bytes) -> GuardianConfig:
-        """Return what `encode` has encoded."""
+        """Return the settings that `encode` encoded."""
         return msgspec.json.decode(data, type=GuardianConfig, dec_hook=lambda kind, text: kind(text))

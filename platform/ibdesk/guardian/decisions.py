@@ -1,4 +1,4 @@
-"""When the guardian acts: its limits, the engine's silence, books that differ. Values in, decisions out; no clock."""
+"""When the guardian acts: its limits, a silent engine, books that differ. Values in, decisions out; no clock."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import msgspec
 from ibdesk.guardian.stop import Level
 
 _SECOND = 1_000_000_000
-# A loss is acted on once two reports of TWS in a row show it, or one that no other has corrected for so long: a bad
-# print is no loss, and TWS need not report a profit that does not change.
+# A loss counts once two consecutive reports of TWS show it, or one report that stands uncorrected for this long: a bad
+# print is not a loss, and TWS need not report an unchanged profit.
 _REPORTS, _STANDS_SECONDS = 2, 3.0
 
 
 class OnSilence(enum.StrEnum):
-    """What happens to a run whose engine hangs."""
+    """The treatment of a run whose engine hangs."""
 
-    # KEEP: nothing; its orders work on.
+    # KEEP: nothing; its orders continue to work.
     KEEP = "keep"
-    # CANCEL_OPENING: orders that would open a position are cancelled, protective ones stay.
+    # CANCEL_OPENING: orders that would open a position are cancelled; protective orders stay.
     CANCEL_OPENING = "cancel_opening"
-    # FLATTEN: its orders are cancelled and its positions are closed.
+    # FLATTEN: its orders are cancelled and its positions closed.
     FLATTEN = "flatten"
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The guardian's limits and what it does about them; a limit that is None is off."""
+    """The guardian's limits and its actions at each; a limit of None is off."""
 
     max_daily_loss: float | None = None
     max_gross_exposure: float | None = None
@@ -43,18 +43,18 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     on_mismatch: Level = Level.HALT
 
     def silence_of(self, run_id: str) -> OnSilence:
-        """Return what happens to a run when the engine hangs, by its id or by its name, the id's part before the last
-        hyphen.
+        """Return the treatment of a run when the engine hangs, by its id or by its name, the part of the id before the
+        last hyphen.
         """
         name = run_id.rpartition("-")[0]
         return self.on_silence_of.get(run_id, self.on_silence_of.get(name, self.on_silence))
 
 
 class EngineObservation(msgspec.Struct, frozen=True, kw_only=True):
-    """The engine that holds the account, as seen from outside.
+    """The engine that holds the account, observed from outside.
 
-    `since_ns` is when this process was first seen, `answered_ns` when it last answered a question that only its own
-    event loop can answer, 0 before the first time (monotonic clock).
+    `since_ns` is when this process was first seen; `answered_ns` is when it last answered a question that only its own
+    event loop can answer, 0 before the first answer (monotonic clock).
     """
 
     pid: int
@@ -65,10 +65,10 @@ class EngineObservation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
-    """What the guardian knows at one moment; None is unknown.
+    """The guardian's knowledge at one moment; None is unknown.
 
     `pnl_reports` counts TWS's reports of the day's profit. `differences` are the positions in which the engine's
-    books differ from the account, in words, by contract. `lifted` are the ids of the halts that a person has lifted.
+    books differ from the account, described by contract. `lifted` are the ids of the halts that a person has lifted.
     """
 
     now_ns: int
@@ -82,7 +82,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that the guardian is to do now; without `runs` it concerns the whole account."""
+    """An action of the guardian that is due; without `runs` it concerns the whole account."""
 
     cause: str
     level: Level
@@ -91,17 +91,17 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tripped(msgspec.Struct, frozen=True):
-    """A rule that has acted: the halt that stands for it, and the figure that it acted on."""
+    """A rule that has acted: its halt, and the figure on which it acted."""
 
     halt_id: str
     figure: float = 0.0
 
 
 class Decisions:
-    """The guardian's judgment. Each rule acts once, and again only after its halt was lifted by a person.
+    """The guardian's rules. Each acts once, and again only after a person has lifted its halt.
 
-    `tripped` are the rules that had acted before a restart, `accepted_loss` the loss that a person has accepted by
-    lifting the halt of the daily loss: the limit counts from there.
+    `tripped` are the rules that acted before a restart. `accepted_loss` is the loss that a person accepted by lifting
+    the halt of the daily loss; the limit counts from there.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Decisions:
         self._silenced: tuple[int, int] | None = None
 
     def look(self, sight: Observation) -> list[Decision]:
-        """Return what is to be done now. The caller tells by `acted` that it has begun."""
+        """Return the actions that are due. The caller confirms each with `acted`."""
         self._forget_lifted(sight)
         found = [
             self._daily_loss(sight),
@@ -129,14 +129,14 @@ class Decisions:
         return [decision for decision in found if decision is not None]
 
     def acted(self, decision: Decision, halt_id: str, sight: Observation) -> None:
-        """Take note that a decision is carried out under this halt."""
+        """Record that a decision is being carried out under this halt."""
         figure = -(sight.daily_pnl or 0.0) if decision.cause == "daily_loss" else 0.0
         self.tripped[decision.cause] = Tripped(halt_id, figure)
         if decision.cause == "silence" and sight.engine is not None:
             self._silenced = sight.engine.pid, sight.engine.answered_ns
 
     def unwatched(self, sight: Observation) -> list[str]:
-        """Return what TWS does not report though a limit is about it, in words."""
+        """Describe the figures that TWS does not report although a limit needs them."""
         missing = []
         if self.rules.max_daily_loss is not None and sight.daily_pnl is None:
             missing.append("the day's profit (guardian.max_daily_loss)")
@@ -162,12 +162,12 @@ class Decisions:
                 del self.tripped[cause]
                 if cause == "daily_loss":
                     self.accepted_loss = max(loss, tripped.figure)
-                    # The reports so far were judged by the limit of before; TWS need not report anew.
+                    # The reports so far were judged by the old limit; TWS need not report again.
                     self._breaches = 0
                 if cause == "mismatch":
                     self._differ_since_ns = {}
         if sight.daily_pnl is not None:
-            # A loss that was made good, or a new day, takes the acceptance with it.
+            # The acceptance ends when the loss is made good, or with a new day.
             self.accepted_loss = min(self.accepted_loss, loss)
 
     def _daily_loss(self, sight: Observation) -> Decision | None:
@@ -213,7 +213,7 @@ class Decisions:
         if "mismatch" in self.tripped:
             self._differ_since_ns = {}
             return None
-        # Each contract by itself: books that follow a lively market differ in one or the other at any moment.
+        # Each contract separately: in a lively market books differ in one or another at any moment.
         known = self._differ_since_ns
         self._differ_since_ns = {name: known.get(name, sight.now_ns) for name in sight.differences}
         grace = self.rules.mismatch_grace_seconds
@@ -239,7 +239,7 @@ class Decisions:
         if engine is None or not self.is_hung(sight) or "silence" in self.tripped:
             return []
         if self._silenced == (engine.pid, engine.answered_ns):
-            # A person has lifted the halt of this very silence.
+            # A person has lifted the halt of this silence.
             return []
         seconds = (sight.now_ns - (engine.answered_ns or engine.since_ns)) / _SECOND
         how = "is stopped and has not answered" if engine.is_stopped else "has not answered"
@@ -247,7 +247,7 @@ class Decisions:
         reason = f"{who} {how} for {seconds:.1f} s, guardian.heartbeat_seconds is {self.rules.heartbeat_seconds:g}"
         kinds = {run: self.rules.silence_of(run) for run in engine.runs}
         if len(set(kinds.values())) <= 1:
-            # Whatever belongs to no run, such as orders by hand, follows the one policy.
+            # Orders and positions without a run, such as orders by hand, follow the general policy.
             kind = next(iter(kinds.values()), self.rules.on_silence)
             return [Decision(cause="silence", level=_LEVELS[kind], reason=reason)] if kind in _LEVELS else []
         return [

@@ -1,4 +1,4 @@
-"""The record of drills: one JSON object a line in ``drills.jsonl`` of the state folder."""
+"""The record of drills: one JSON object per line in ``drills.jsonl`` of the state folder."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import msgspec
 
 from ibdesk.config import owner_only
 
-# Far more than any number of drills; what is beyond is not read.
+# Far more than any number of drills; the rest of a longer file is not read.
 _MOST_BYTES = 1_000_000
 
 
 class Drill(msgspec.Struct, frozen=True, kw_only=True):
-    """One proof that the account can be stopped, and how long it took until it was flat.
+    """One proof that the account can be stopped, and the time until it was flat.
 
-    `at_ns` is when (ns UTC), `where` the gateway of its own (``gateway``) or the mode. `failure` is empty when the
-    account was flat and the books were equal to it afterwards.
+    `at_ns` is the time (ns UTC); `where` is ``gateway`` for a simulated TWS, or the mode. `failure` is empty if the
+    account was flat and the books equal to it afterwards.
     """
 
     at_ns: int
@@ -29,17 +29,17 @@ class Drill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def keep_drill(folder: Path, drill: Drill) -> None:
-    """Add a drill to the record.
+    """Append a drill to the record.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If the file cannot be written.
     """
     with open(_path_in(folder), "ab", opener=owner_only) as file:
         file.write(msgspec.json.encode(drill) + b"\n")
 
 
 def drills_in(folder: Path) -> list[Drill]:
-    """Return the drills on record, oldest first; lines that are none are left out."""
+    """Return the recorded drills, oldest first; invalid lines are skipped."""
     try:
         with _path_in(folder).open("rb") as file:
             lines = file.read(_MOST_BYTES).splitlines()

@@ -1,7 +1,7 @@
-"""The guardian's line to the engine: asks it, over the desk port, whether it lives and what its books say.
+"""The guardian's connection to the engine's desk port: checks that the engine lives, and reads its books.
 
-The port's first words and its pulse come from the engine's process, which lives on while a strategy hangs in a loop.
-So the heartbeat is a question: only the desk's own event loop can answer it.
+The port's greeting and heartbeat come from the engine's process, which continues while a strategy loops forever. The
+guardian therefore asks a question that only the desk's own event loop can answer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CONNECT_SECONDS = 3.0
 _ASK_SECONDS = 1.0
 _RETRY_SECONDS = 0.5
 _HALT_SECONDS = 60.0
-# The books of a desk with thousands of runs are far below this.
+# Far above the size of the books of a desk with thousands of runs.
 _LONGEST_ANSWER = 64 * 1024 * 1024
 _ENCODER = msgspec.msgpack.Encoder()
 
@@ -44,7 +44,7 @@ class _Run(msgspec.Struct, frozen=True):
 
 
 class BookRow(msgspec.Struct, frozen=True):
-    """What one owner holds of one contract by the engine's books."""
+    """The position of one owner in one contract, by the engine's books."""
 
     owner: str
     symbol: str
@@ -65,26 +65,26 @@ class _Message(msgspec.Struct, frozen=True):
 
 
 class EngineConnection:
-    """Asks the engine every second while `run` runs; what it said last stays readable."""
+    """Queries the engine every second while `run` runs; the last answers remain readable."""
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket
         self._numbers = itertools.count(1)
-        # answered_ns, books_ns: when the engine answered last, and when its books were asked for; 0 before.
+        # answered_ns, books_ns: when the engine last answered, and when its books were requested; 0 before.
         self.answered_ns = self.books_ns = 0
         self.runs: tuple[str, ...] = ()
         self.books: tuple[BookRow, ...] | None = None
-        # booked: the ids of the executions that the engine had booked last when its books were asked for.
+        # booked: the ids of the executions last booked when the books were requested.
         self.booked: frozenset[str] = frozenset()
         self.halt_ids: frozenset[str] = frozenset()
         self._writer: asyncio.StreamWriter | None = None
-        # address, account: where the engine's TWS is, and what it trades there.
+        # address, account: the engine's TWS, and the account that it trades there.
         self.address = self.account = ""
-        # pid: the process at the other end, 0 while there is none or the system does not tell.
+        # pid: the process at the other end, 0 if there is none or the system does not report it.
         self.pid = 0
 
     async def run(self) -> None:
-        """Ask until cancelled; an engine that is away is asked again."""
+        """Query until cancelled; an absent engine is tried again."""
         while True:
             try:
                 async with asyncio.timeout(_CONNECT_SECONDS):
@@ -105,18 +105,18 @@ class EngineConnection:
 
     @property
     def is_connected(self) -> bool:
-        """Return whether somebody holds the other end; a process that is stopped does."""
+        """Return whether a process holds the other end; a stopped process does."""
         return self._writer is not None
 
     def forget(self) -> None:
-        """Forget what an engine said that is gone."""
+        """Forget the answers of an engine that has gone."""
         self.answered_ns, self.books, self.books_ns = 0, None, 0
         if self._writer is not None:
-            # One that is only stopped would be asked for ever.
+            # Otherwise a stopped process would be queried forever.
             self._writer.transport.abort()
 
     def halt(self, reason: str, *, by: str, state: TradingState) -> None:
-        """Have the engine halt itself; an engine that hangs does so when it comes to."""
+        """Ask the engine to halt itself; a hung engine does so when it recovers."""
         if self._writer is not None:
             arguments: dict[str, object] = {"reason": reason, "by": by, "state": state.value}
             begin_by_ns = boot_ns() + int(_HALT_SECONDS * 1e9)
@@ -142,11 +142,11 @@ class EngineConnection:
     async def _ask(
         self, operation: str, kind: type[T], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> T:
-        """Return the answer to a question, however long it takes.
+        """Return the answer to a question, without a time limit.
 
         Raises:
-            OSError: If the line breaks, or the engine refuses.
-            msgspec.MsgspecError: If the answer is not what was asked for.
+            OSError: If the connection breaks, or the engine refuses.
+            msgspec.MsgspecError: If the answer has the wrong type.
         """
         number = self._send(writer, operation, {})
         while True:

@@ -1,4 +1,4 @@
-"""The engine's process, found by the lock that it holds on the account."""
+"""The engine's process, found by its lock on the account."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import msgspec
 class EngineProcess(msgspec.Struct, frozen=True):
     """The process that trades an account; `is_stopped` is true after SIGSTOP.
 
-    `pid` is 0 where the process is not to be seen, such as that of another container.
+    `pid` is 0 if the process is invisible, such as that of another container.
     """
 
     pid: int
@@ -23,14 +23,14 @@ class EngineProcess(msgspec.Struct, frozen=True):
 
 
 class EngineKill(msgspec.Struct, frozen=True):
-    """An attempt to end the engine: `pid` is the process that was to end, 0 where none was there or to be seen."""
+    """An attempt to kill the engine: `pid` is the process, 0 if there was none or it was invisible."""
 
     pid: int = 0
     is_sent: bool = False
 
     @property
     def failure(self) -> str:
-        """Return why the engine cannot be said to have ended, empty once it has."""
+        """Return why the engine may still run; empty once it has ended."""
         if not self.is_sent:
             return "the engine's process cannot be seen or ended from here: end it where it runs"
         if self.pid and process_of(self.pid) is not None:
@@ -39,7 +39,7 @@ class EngineKill(msgspec.Struct, frozen=True):
 
 
 def peer_of(connection: socket.socket) -> int:
-    """Return the process at the other end of a Unix socket, 0 where it is not to be seen, as in another container."""
+    """Return the process at the other end of a Unix socket, 0 if it is invisible, as in another container."""
     if not hasattr(socket, "SO_PEERCRED"):
         return 0
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
@@ -47,10 +47,10 @@ def peer_of(connection: socket.socket) -> int:
 
 
 def engine_of(lock: Path) -> EngineProcess | None:
-    """Return the process that holds the account's lock, None when there is none.
+    """Return the process that holds the account's lock, None if there is none.
 
     The lock itself is not tried: an engine that starts at that moment would find it taken. The file names the last
-    holder, and Linux tells whether that one still has the file open; elsewhere it counts when the process exists.
+    holder, and Linux reports whether that process still has the file open; elsewhere an existing process counts.
     """
     try:
         pid = int(lock.read_text(encoding="ascii"))
@@ -63,7 +63,7 @@ def engine_of(lock: Path) -> EngineProcess | None:
 
 
 def listener_at(path: Path, *, seconds: float = 2.0) -> EngineProcess | None:
-    """Return the process that listens on a Unix socket, None when there is none."""
+    """Return the process that listens on a Unix socket, None if there is none."""
     try:
         with socket.socket(socket.AF_UNIX) as line:
             line.settimeout(seconds)
@@ -75,7 +75,7 @@ def listener_at(path: Path, *, seconds: float = 2.0) -> EngineProcess | None:
 
 
 def kill(process: EngineProcess) -> bool:
-    """End a process by force; return whether it could be."""
+    """Kill a process; return whether that was possible."""
     if process.pid in (0, os.getpid()):
         return False
     try:
@@ -88,13 +88,13 @@ def kill(process: EngineProcess) -> bool:
 
 
 def process_of(pid: int) -> EngineProcess | None:
-    """Return a process by its id, None when there is none."""
+    """Return a process by its id, None if it does not exist."""
     state = _state_of(pid) if pid else ""
     return None if state in ("", "Z", "X") else EngineProcess(pid, state in ("T", "t"))
 
 
 def _state_of(pid: int) -> str:
-    """Return the letter of the process's state, ``?`` where the system does not tell, empty when there is none."""
+    """Return the letter of the process's state, ``?`` if the system does not report it, empty if there is none."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(") ")[2][:1]
     except OSError:
@@ -118,7 +118,7 @@ def _has_open(pid: int, identity: tuple[int, int]) -> bool:
                 if (found.st_dev, found.st_ino) == identity:
                     return True
     except PermissionError:
-        # Another user's process: its files are not to be seen, its locks are.
+        # Another user's process: its files are invisible, its locks are not.
         return _locks(pid, identity[1])
     except OSError:
         return False
@@ -126,7 +126,7 @@ def _has_open(pid: int, identity: tuple[int, int]) -> bool:
 
 
 def _locks(pid: int, inode: int) -> bool:
-    """Return whether a process holds a lock (``flock``) on a file, by the system's list; true where there is none."""
+    """Return whether a process holds a lock (``flock``) on a file, by the system's list; true if there is no list."""
     try:
         lines = Path("/proc/locks").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:

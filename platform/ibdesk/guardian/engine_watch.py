@@ -1,4 +1,4 @@
-"""The engine as the guardian sees it: its process, its heartbeat, and its books beside the account."""
+"""The engine as the guardian observes it: its process, its heartbeat, and its books compared with the account."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ibdesk.guardian.record import Record
 from ibdesk.guardian.shares import ShareBasis, execution_key
 from ibdesk.guardian.view import AccountView
 
-# Books that are older than this say nothing about now.
+# Older books say nothing about the present.
 _BOOKS_SECONDS = 5
-# The engine has booked what was executed so long before its books were asked for.
+# The engine has booked executions that are this much older than the request for its books.
 _BOOKED_SECONDS = 15
 _SAME = 1e-6
 
@@ -30,11 +30,11 @@ class EngineWatch:
 
     @property
     def pid(self) -> int:
-        """Return the id of its process, 0 while there is none."""
+        """Return the process id of the engine, 0 if there is none."""
         return 0 if self.process is None else self.process.pid
 
     def look(self, account: str) -> bool:
-        """Look for the process that holds the account; return whether the one before has gone."""
+        """Look for the process that holds the account; return whether the previous one has gone."""
         found = self._find(account)
         before, self.process = self.process, found
         gone = before is not None and (found is None or found.pid != before.pid)
@@ -51,7 +51,7 @@ class EngineWatch:
         return gone
 
     def word(self, *, is_hung: bool) -> str:
-        """Return how it is: away, starting, answers, hung or stopped."""
+        """Return the state of the engine: away, starting, answers, hung or stopped."""
         if self.process is None:
             return "away"
         if self.process.is_stopped:
@@ -61,7 +61,7 @@ class EngineWatch:
         return "answers" if self.connection.answered_ns else "starting"
 
     def kill(self, account: str) -> EngineKill:
-        """End it by force; the answer says by what its end is to be seen."""
+        """Kill the engine; the returned attempt shows when it has ended."""
         found = self._find(account)
         if found is None:
             self._record.alert(f"no engine holds account {account or '(unknown)'}: there was nothing to kill")
@@ -73,9 +73,9 @@ class EngineWatch:
         return EngineKill(found.pid)
 
     def _find(self, account: str) -> EngineProcess | None:
-        """Return the engine by the account's lock, else by who listens at the desk's socket.
+        """Return the engine by the account's lock, else by the listener at the desk's socket.
 
-        An embedded account is not locked, and the process of another container is not to be seen.
+        An embedded account is not locked, and the process of another container is invisible.
         """
         if self._config.mode != "embedded" and account:
             found = engine_of(self._config.lock_of(account))
@@ -86,7 +86,7 @@ class EngineWatch:
         return process_of(self.pid) if self._config.mode == "embedded" else None
 
     def sight(self) -> EngineObservation | None:
-        """Return what is to be judged, None while there is no engine."""
+        """Return the observation to judge, None if there is no engine."""
         if self.process is None:
             return None
         return EngineObservation(
@@ -98,7 +98,7 @@ class EngineWatch:
         )
 
     def differences(self, view: AccountView, now_ns: int) -> dict[str, str]:
-        """Return where its books and the account differ now, by contract; books that are not fresh say nothing."""
+        """Return the differences between books and account now, by contract; stale books give none."""
         books = self.connection.books
         if books is None or now_ns - self.connection.books_ns > _BOOKS_SECONDS * SECOND:
             return {}
@@ -113,7 +113,7 @@ class EngineWatch:
         return found
 
     def shares(self, runs: tuple[str, ...], view: AccountView) -> ShareBasis | None:
-        """Return what these runs hold by its last books and which executions are in it, None while it has told none."""
+        """Return the positions of these runs by the last books, with the executions in them; None without books."""
         books = self.connection.books
         if books is None:
             return None
@@ -124,7 +124,7 @@ class EngineWatch:
         counted: dict[str, float | None] = dict.fromkeys(map(execution_key, self.connection.booked))
         for done in view.executions_before(self.connection.books_ns - _BOOKED_SECONDS * SECOND):
             counted[execution_key(done.id)] = done.quantity
-        # What a guardian trades is in no run's book.
+        # The guardian's own trades are in no run's book.
         for done in view.executions_of(GUARDIANS):
             counted.pop(execution_key(done.id), None)
         return ShareBasis(held=held, counted=counted)

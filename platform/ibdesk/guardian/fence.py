@@ -12,30 +12,30 @@ from ibdesk.store.account_halts import AccountHalts, AccountHaltsError
 
 
 class Fence:
-    """Puts halts of the account and sees which stand.
+    """Sets halts of the account and tracks which are in force.
 
-    A halt that cannot be written, because the account is not known yet or the disk is full, stands in this process and
-    is written as soon as it can be. One that is missing in the file was not lifted: the file may have been moved away,
-    and it is written again. In mode embedded halts are the engine's own: its account ends with it.
+    A halt that cannot be written, because the account is unknown or the disk is full, is in force in this process and
+    is written as soon as possible. A halt missing from the file was not lifted: the file may have been moved away, so
+    the halt is written again. In mode embedded the halts are the engine's own: its account ends with it.
     """
 
     def __init__(self, mode: Literal["embedded", "paper", "live"], record: Record) -> None:
         self._mode, self._record = mode, record
-        # lifted: the ids of the halts that a person has lifted, by what the file says.
+        # lifted: the ids of the halts that a person has lifted, according to the file.
         self.lifted: frozenset[str] = frozenset()
-        # _ours: the halts put by this process and those before it that may stand, by id.
+        # _ours: the halts of this process and its predecessors that may be in force, by id.
         self._ours = {} if mode == "embedded" else _remembered(record)
         self._halts: AccountHalts | None = None
         self._has_read = False
         self._unwritten: list[Halt] = []
         self._written: frozenset[str] = frozenset()
         self._faults: set[str] = set()
-        # _was_halted: whether an embedded engine has shown the halt that was put last.
+        # _was_halted: whether an embedded engine has shown the latest halt.
         self._was_halted = False
 
     @property
     def standing(self) -> frozenset[str]:
-        """Return the ids of the halts that stand."""
+        """Return the ids of the halts in force."""
         return self._written | {halt.id for halt in self._unwritten}
 
     def put(self, account: str, reason: str, *, level: Level, at_ns: int) -> str:
@@ -58,7 +58,7 @@ class Fence:
         return made.id
 
     def look(self, account: str) -> None:
-        """Take note of halts that others have made or lifted."""
+        """Read halts that others have made or lifted."""
         try:
             halts = self._of(account)
             if halts is None:
@@ -73,14 +73,14 @@ class Fence:
             self._alert(error)
 
     def look_at_embedded(self, halt_ids: frozenset[str]) -> None:
-        """Take note of the halts of an embedded engine: once it has shown ours and shows none, ours was lifted."""
+        """Read the halts of an embedded engine: once it has shown ours and shows none, ours was lifted."""
         if halt_ids:
             self._was_halted = True
         elif self._was_halted:
             self.forget()
 
     def forget(self) -> None:
-        """Take every halt of mode embedded for lifted."""
+        """Treat every halt of mode embedded as lifted."""
         memory = self._record.memory
         self.lifted |= {halt.id for halt in self._unwritten} | {stop.id for stop in memory.stops}
         self.lifted |= {tripped.halt_id for tripped in memory.tripped.values()}
@@ -96,7 +96,7 @@ class Fence:
         missing = [halt for halt_id, halt in self._ours.items() if halt_id not in self._written]
         if missing:
             names = ", ".join(halt.id for halt in missing)
-            self._record.alert(f"{names} stood and is missing in {halts.path}, lifted by nobody: it is written again")
+            self._record.alert(f"{names} is missing in {halts.path} and was not lifted by anyone: it is written again")
             halts.add(missing)
             self._written |= {halt.id for halt in missing}
 
@@ -114,7 +114,7 @@ class Fence:
 
 
 def _remembered(record: Record) -> dict[str, Halt]:
-    """Return the halts of the stops that are not done, and of the rules that have acted and act no more till then."""
+    """Return the halts of the unfinished stops, and of the rules that are inactive until their halt is lifted."""
     found = {
         tripped.halt_id: Halt(f"{cause}, which the guardian has acted on", GUARDIAN, wall_ns(), tripped.halt_id)
         for cause, tripped in record.memory.tripped.items()

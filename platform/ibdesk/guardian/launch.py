@@ -1,4 +1,4 @@
-"""How the guardian's process begins: in place of the one that has read the settings, which are handed on by a pipe."""
+"""The start of the guardian's process: it replaces the process that read the settings and receives them by a pipe."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ END_WITH_STDIN = "--end-with-stdin"
 
 
 def become_guardian(config: GuardianConfig, *, ends_with_stdin: bool = False) -> None:
-    """Replace this process, and all that it has loaded, by the guardian's; it keeps its id and its terminal."""
+    """Replace this process by the guardian's, which keeps its id and its terminal but none of its memory."""
     reading, writing = os.pipe()
-    # Far less than a pipe holds.
+    # Far less than the capacity of a pipe.
     os.write(writing, config.encode())
     os.close(writing)
     os.set_inheritable(reading, True)

@@ -1,4 +1,4 @@
-"""The guardian's connection to TWS: a handshake, questions, orders and cancels in the protocol of `ibdesk.gateway`."""
+"""The guardian's connection to TWS: handshake, requests, orders and cancels in the protocol of `ibdesk.gateway`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ibdesk.guardian.messages import market_order, request
 
 _log = logging.getLogger(__name__)
 
-# Client ids are taken by a connection that TWS has not noticed to be gone; it does within seconds.
+# A client id may be held by a dead connection, which TWS notices within seconds.
 CLIENT_ID_IN_USE = 326
 _LONGEST_MESSAGE = 16 * 1024 * 1024
 
@@ -25,7 +25,7 @@ Heard = Callable[[str, Fields], None]
 
 
 class TwsLink:
-    """One connection, from `open` to `close`; `heard` takes each message of TWS by name."""
+    """One connection, from `open` to `close`; `heard` receives each message of TWS by name."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, heard: Heard) -> None:
         self._reader, self._writer, self._heard = reader, writer, heard
@@ -61,10 +61,10 @@ class TwsLink:
         return link
 
     async def run(self) -> None:
-        """Take messages until the connection ends.
+        """Receive messages until the connection ends.
 
         Raises:
-            LinkError: When it does.
+            LinkError: When it ends.
         """
         try:
             while data := await self._reader.read(256 * 1024):
@@ -75,7 +75,7 @@ class TwsLink:
         raise LinkError(self.refusal or "TWS has closed the connection")
 
     def close(self) -> None:
-        """Let go of the socket at once."""
+        """Close the socket at once."""
         with contextlib.suppress(RuntimeError):
             self._writer.transport.abort()
 

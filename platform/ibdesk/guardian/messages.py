@@ -1,7 +1,7 @@
 """The messages that the guardian sends to TWS, written from the tables of the protocol.
 
-The tables are those by which the embedded gateway reads recorded traffic of genuine gateways; a test compares each
-message with that of ib_async.
+The embedded gateway uses the same tables to read recorded traffic of genuine gateways. A test compares each message
+with that of ib_async.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from ibdesk.gateway.protocol.incoming import INCOMING
 from ibdesk.guardian.account import Contract
 
 _REQUESTS = {message.name: message for message in INCOMING.values()}
-# _VERSIONS: what stands in the requests' own version field, where it is not 1.
+# _VERSIONS: the value of the requests' own version field, if it is not 1.
 _VERSIONS = {
     "startApi": 2,
     "reqAccountUpdates": 2,
     "reqExecutions": 3,
     "reqContractDetails": 8,
 }
-# What ib_async writes into the fields of a plain order that nobody sets.
+# The values that ib_async writes into the unset fields of a plain order.
 _PLAIN_ORDER: dict[str, Value] = {
     "strike": "0.0",
     "openClose": "O",

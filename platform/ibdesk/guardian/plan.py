@@ -1,8 +1,8 @@
-"""What the guardian does to carry out a stop, step by step: looks at the account in, orders and cancels out.
+"""How the guardian carries out a stop, step by step: snapshots of the account in, orders and cancels out.
 
-It reads no clock and no socket. `StopPlan.begin` gives the first steps, and each `look` the next ones, until `done`.
-Time alone never counts as an answer: orders are gone when TWS no longer shows them, a position is closed when TWS says
-so. Whatever does not move is asked for again, cancelled again, and alerted.
+It reads no clock and no socket. `StopPlan.begin` returns the first steps, and each `look` the next ones, until `done`.
+Time alone never counts as an answer: orders are gone when TWS no longer shows them, and a position is closed when TWS
+says so. Orders and positions that do not change are requested again, cancelled again, and alerted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ibdesk.guardian.reduction import Reduction, ReductionTimings
 from ibdesk.guardian.shares import RunShares
 from ibdesk.guardian.stop import Level, Stop
 
-# So many refusals in a row are alerted, and so many again.
+# This many refusals in a row are alerted, and each further such number.
 _ALERT_REFUSALS = 3
 
 
@@ -27,13 +27,13 @@ class CancelEverything(msgspec.Struct, frozen=True):
 
 
 class CancelOrder(msgspec.Struct, frozen=True):
-    """Cancel one order, also of another client."""
+    """Cancel one order of any client."""
 
     order: WorkingOrder
 
 
 class CancelOwn(msgspec.Struct, frozen=True):
-    """Cancel an order with which this client closes a position."""
+    """Cancel an order of this client that closes a position."""
 
     reference: str
 
@@ -56,7 +56,7 @@ Step = CancelEverything | CancelOrder | CancelOwn | Reduce | AlertPerson
 
 
 class Sender(Protocol):
-    """What takes the steps of a plan to TWS."""
+    """The sender of a plan's steps to TWS."""
 
     def new_order_id(self) -> int:
         """Return a number for the next order, 0 while TWS is away."""
@@ -66,13 +66,13 @@ class Sender(Protocol):
 
 
 class StopPlan:
-    """One stop being carried out.
+    """The execution of one stop.
 
-    `attempt` is a number that no other plan has: it is in the references of the orders. `baselines` are positions that
-    TWS's positions and executions had agreed on before, each with the day's net of executions then. `shares` are
-    the parts of positions that the runs of the stop hold, None while that is not known. `closing` are the orders of
-    all plans that may still be filled: beside one of them no other leaves in its instrument. The caller keeps them: it
-    settles them before each look, and takes note of refusals.
+    `attempt` is a number unique to this plan; it is in the references of the orders. `baselines` are positions on which
+    TWS's positions and executions agreed before, each with the day's net of executions then. `shares` are the parts of
+    positions that the runs of the stop hold, None while unknown. `closing` are the orders of all plans that may still
+    be filled: while one is open, no other leaves in its instrument. The caller owns `closing`, settles it before each
+    look, and records refusals in it.
     """
 
     def __init__(
@@ -101,11 +101,11 @@ class StopPlan:
         self._told: set[str] = set()
 
     def begin(self, at_ns: int) -> list[Step]:
-        """Return what to do before the first look."""
+        """Return the steps before the first look."""
         return self._cancel_everything(at_ns) if self._cancels_all else []
 
     def look(self, look: AccountSnapshot) -> list[Step]:
-        """Return what to do next, given the account as it is."""
+        """Return the next steps, given a snapshot of the account."""
         steps = self._cancel(look)
         if self.stop.level is Level.FLATTEN:
             steps += self._reduce(look)
@@ -119,22 +119,22 @@ class StopPlan:
         return steps
 
     def refused(self, reference: str, text: str, at_ns: int, *, at_once: bool = False) -> list[Step]:
-        """Take note that TWS has refused one of the plan's orders; the next may leave `at_once`, or after a pause."""
+        """Record that TWS refused one of the plan's orders; the next leaves `at_once`, or after a pause."""
         for reduction in self._reductions.values():
             if reduction.order is not None and reduction.order.reference == reference:
                 reduction.refused(at_ns, at_once=at_once)
                 if reduction.refusals % _ALERT_REFUSALS == 0:
                     return [
                         AlertPerson(
-                            f"TWS has refused {reduction.refusals} orders that were to close contract "
+                            f"TWS has refused {reduction.refusals} orders to close contract "
                             f"{reduction.con_id}: {text}; it is tried again: close it by hand in TWS"
                         )
                     ]
         return []
 
     def not_found(self, order_id: int) -> None:
-        """Take note that TWS knows no order of this number that this client may cancel; the next look shows whether
-        one works.
+        """Record that TWS knows no order of this number that this client may cancel; the next look shows whether one
+        works.
         """
         if order_id not in self._foreign:
             self._foreign.add(order_id)
@@ -142,11 +142,11 @@ class StopPlan:
 
     @property
     def lacks_shares(self) -> bool:
-        """Return whether it is to close what runs hold and does not know how much that is."""
+        """Return whether the plan must close positions of runs and does not know their size."""
         return self.stop.level is Level.FLATTEN and bool(self.stop.runs) and self.shares is None
 
     def lost(self) -> None:
-        """Take note that the connection to TWS broke."""
+        """Record that the connection to TWS broke."""
         self._all_done_since_ns = self._cancelled_ns = None
         for reduction in self._reductions.values():
             reduction.lost()
@@ -158,12 +158,12 @@ class StopPlan:
         return self.stop.level is not Level.HALT and not self.stop.runs
 
     def _unwanted(self, look: AccountSnapshot) -> list[WorkingOrder]:
-        """Return the orders that are to go; those with which plans close positions are not among them."""
+        """Return the orders to cancel, without those with which plans close positions."""
         orders: Iterable[WorkingOrder] = (
             order for order in look.orders if not self._closing.is_wanted(order.reference)
         )
         if self.stop.runs:
-            # An order of this stop that a process before this one has left is not trusted: it is measured afresh.
+            # An order of this stop from an earlier process is not trusted: the position is measured afresh.
             mine = reference_of(self.stop)
             orders = (order for order in orders if order.run in self.stop.runs or order.reference.startswith(mine))
         if self.stop.level is Level.HALT:
@@ -190,7 +190,7 @@ class StopPlan:
         return steps
 
     def _cancel_each(self, unwanted: list[WorkingOrder], look: AccountSnapshot) -> list[Step]:
-        """Cancel orders one by one; where TWS would not take it, all go if that takes no protection."""
+        """Cancel orders one by one; if TWS does not allow that, cancel all, provided that this takes no protection."""
         numbers = [order.order_id for order in look.orders]
         shown = {order.reference for order in look.orders}
         numbers += [order.order_id for order in self._closing if order.reference not in shown]
@@ -255,7 +255,7 @@ class StopPlan:
         return steps
 
     def _seen_by(self, look: AccountSnapshot) -> AccountSnapshot:
-        """Return what is to be waited for: the orders of other runs may work on beside a stop of some runs."""
+        """Return the orders to wait for: beside a stop of some runs, the orders of other runs continue to work."""
         if not self.stop.runs:
             return look
         orders = tuple(
@@ -282,7 +282,7 @@ class StopPlan:
         return steps
 
     def _tell(self, text: str) -> list[Step]:
-        """Return an alert, the first time that it is raised."""
+        """Return an alert the first time that it is raised."""
         if text in self._told:
             return []
         self._told.add(text)
@@ -290,5 +290,5 @@ class StopPlan:
 
 
 def reference_of(stop: Stop) -> str:
-    """Return how the references of all orders of a stop begin, whichever process sends them."""
+    """Return the prefix of the references of all orders of a stop, in whichever process."""
     return f"{GUARDIANS}{stop.id}-"

@@ -1,4 +1,4 @@
-"""What the guardian writes down: what it did, one JSON object a line, and what it must not forget when it is killed."""
+"""The guardian's log, one JSON object per line, and its memory, which survives a kill."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from ibdesk.guardian.stop import Level, Stop
 
 _log = logging.getLogger(__name__)
 
-# The file before this one is kept beside it.
+# The previous file is kept beside the current one.
 _LONGEST_LOG = 20_000_000
 
 
 class FinishedStop(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a stop.
+    """The outcome of a stop.
 
-    `state` is ``done``, ``abandoned`` (its halt was lifted before) or ``ended`` (the embedded account has ended with
-    its engine), `level` how far it was to go. `covered_by` is the stop that did it as well, if it was not carried out
-    by itself.
+    `state` is ``done``, ``abandoned`` (its halt was lifted before) or ``ended`` (the embedded account ended with its
+    engine). `level` is how far it was to go. `covered_by` is the stop that did its work, if it was not carried out
+    itself.
     """
 
     state: Literal["done", "abandoned", "ended"]
@@ -42,11 +42,11 @@ class FinishedStop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
-    """What outlives the process: stops that are not done, rules that have acted, the STOP file that was seen.
+    """The state that outlives the process: unfinished stops, rules that have acted, the last seen STOP file.
 
-    `attempts` is the number of the last plan that was begun, so that no two orders share a reference. `shares` is what
-    the runs of a stop hold, `outcomes` what came of the last stops, both by the stop's id. Orders that may still be
-    filled belong to the account, not to one process: `Claim` keeps them.
+    `attempts` is the number of the last plan, so that no two orders share a reference. `shares` are the positions of a
+    stop's runs and `outcomes` the outcomes of the last stops, both by the stop's id. Orders that may still be filled
+    belong to the account, not to one process: `Claim` keeps them.
     """
 
     account: str = ""
@@ -60,7 +60,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def finished(self) -> dict[str, object]:
-        """Return the last stop that was carried out by itself, empty before the first."""
+        """Return the last stop that was carried out itself, empty before the first."""
         for stop_id, outcome in reversed(self.outcomes.items()):
             if outcome.state == "done" and not outcome.covered_by:
                 return {
@@ -74,9 +74,10 @@ class Record:
     """The guardian's log and memory."""
 
     def __init__(self, log: Path, memory: Path | None, *, say: Callable[[str], None]) -> None:
-        """Open both; without a file the memory ends with the process. `say` hears the alerts; it must not wait or fail.
+        """Open both; without a file the memory ends with the process. `say` receives the alerts; it must not wait or
+        fail.
 
-        A disk that cannot be written must not keep the guardian from acting: it is alerted, and tried again.
+        An unwritable disk must not keep the guardian from acting: it is alerted, and writing is tried again.
         """
         self._log_path, self._memory_path, self._say = log, memory, say
         self._fault, self._is_torn = "", False
@@ -91,7 +92,7 @@ class Record:
             self._file.close()
 
     def write(self, event: str, **facts: Any) -> None:
-        """Add a line."""
+        """Append a line."""
         at = dt.datetime.fromtimestamp(wall_ns() / 1e9, dt.UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"at": at, "event": event, **facts}, default=str, ensure_ascii=False)
         data = line.encode("utf-8", "backslashreplace") + b"\n"
@@ -103,10 +104,10 @@ class Record:
                 self._say(f"the guardian's log cannot be written: {error}")
 
     def _append(self, data: bytes) -> None:
-        """Write a line; without a buffer, for one that a full disk has not taken would come back at each later write.
+        """Write a line unbuffered: a buffered line that a full disk refused would be written again at each later write.
 
         Raises:
-            OSError: If it cannot be written.
+            OSError: If the line cannot be written.
         """
         if self._file is None:
             private_folder(self._log_path.parent)
@@ -125,24 +126,24 @@ class Record:
         self._fault = ""
 
     def alert(self, text: str, **facts: Any) -> None:
-        """Add a line that a person is to see now."""
+        """Append a line that is shown to a person at once."""
         self.write("alert", text=text, **facts)
         self._say(text)
 
     def keep(self, **changes: Any) -> None:
-        """Change the memory, on disk before this returns; a disk that cannot be written is alerted."""
+        """Change the memory, on disk before returning; an unwritable disk is alerted."""
         self.memory = msgspec.structs.replace(self.memory, **changes)
         if self._memory_path is None:
             return
         try:
             write_private(self._memory_path, msgspec.json.encode(self.memory))
         except OSError as error:
-            self.alert(f"the guardian cannot keep its state ({error}): a stop would not be taken up after its death")
+            self.alert(f"the guardian cannot keep its state ({error}): a stop would not be resumed after a crash")
 
     def new_attempt(self) -> int:
-        """Return a number that no plan had before, whoever began it: the time in microseconds, or the next one.
+        """Return a number that no plan of any process had before: the time in microseconds, or the next one.
 
-        A stop that is asked for again under a halt that stands has the same id, and this memory may be lost.
+        A repeated stop under a halt in force has the same id, and this memory may be lost.
         """
         attempt = max(self.memory.attempts + 1, wall_ns() // 1000)
         self.keep(attempts=attempt)
@@ -157,7 +158,7 @@ class Record:
             return Memory()
         except (OSError, msgspec.MsgspecError) as error:
             beside = self._memory_path.with_suffix(".unreadable")
-            self.alert(f"the guardian's state cannot be read and begins anew ({error}); it is kept as {beside}")
+            self.alert(f"the guardian's state cannot be read and is reset ({error}); it is kept as {beside}")
             try:
                 self._memory_path.replace(beside)
             except OSError:

@@ -1,8 +1,8 @@
-"""How one position is closed without ever turning it round: measure, order, settle, measure again.
+"""How one position is closed without ever reversing it: measure, order, settle, measure again.
 
-A market order for what is held leaves only when no order works in the instrument, and TWS's position and its
-executions agree on what is held. The next one leaves only when the one before is settled and its fills show in a
-position that was asked for afresh. Where the two sources disagree the smaller figure counts.
+A market order for the position leaves only when no order works in the instrument, and TWS's position and its executions
+agree. The next one leaves only when the previous is settled and its fills show in a position requested afterwards. If
+the two sources disagree, the smaller figure counts.
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ _SECOND = 1_000_000_000
 
 
 class ReductionTimings(msgspec.Struct, frozen=True, kw_only=True):
-    """How long the guardian waits for what, in seconds."""
+    """The guardian's waiting times, in seconds."""
 
-    # settle: two looks that are to agree lie so far apart at least.
+    # settle: the smallest distance of two looks that must agree.
     settle: float = 0.4
-    # quiet: without an earlier agreement a position counts once no execution has been news for so long.
+    # quiet: without an earlier agreement a position counts once no new execution has come for this long.
     quiet: float = 2.0
-    # repeat_cancel: orders that still work are cancelled again after so long.
+    # repeat_cancel: orders that still work are cancelled again after this long.
     repeat_cancel: float = 1.0
-    # stuck: after so long an order that does not go, or a position that does not shrink, is alerted.
+    # stuck: after this long, an order that does not leave or a position that does not shrink is alerted.
     stuck: float = 10.0
-    # invisible: an order of ours that TWS shows nowhere for so long is cancelled, and again after the same time.
+    # invisible: an order of ours that TWS does not show for this long is cancelled, and again after the same time.
     invisible: float = 5.0
-    # dispute: position and executions that disagree for so long are alerted, and the smaller counts.
+    # dispute: a disagreement of position and executions is alerted after this long, and the smaller counts.
     dispute: float = 10.0
-    # accept: after so long the position alone counts.
+    # accept: after this long the position alone counts.
     accept: float = 30.0
     # retry_first, retry_last: pauses after a refused order, doubled each time.
     retry_first: float = 0.5
     retry_last: float = 30.0
 
     def passed(self, seconds: float, since_ns: int, now_ns: int) -> bool:
-        """Return whether so many seconds lie between two readings of the clock."""
+        """Return whether this many seconds lie between two readings of the clock."""
         return now_ns - since_ns >= seconds * _SECOND
 
 
 class Reduction:
-    """Brings one position to zero, or the part of it that some runs hold.
+    """The reduction of one position to zero, or of the part that some runs hold.
 
-    `baseline` is what was held when `traded` was the day's net of executions, where that is known.
+    `baseline` is the position when `traded` was the day's net of executions, if known.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Reduction:
         self.order: ClosingOrder | None = None
         self.is_flat = False
         self.news: list[str] = []
-        # _calm: what the looks have agreed on since _calm_since_ns: the position and the net of executions.
+        # _calm: the position and the net of executions on which the looks have agreed since _calm_since_ns.
         self._calm: tuple[float, float] | None = None
         self._calm_since_ns = self._news_ns = 0
         self._traded: float | None = None
@@ -69,10 +69,10 @@ class Reduction:
         self._told: set[str] = set()
 
     def see(self, look: AccountSnapshot, *, closing: ClosingOrders, share: float | None = None) -> float:
-        """Take a look at the account; return the signed quantity to trade now, 0 while there is nothing to do.
+        """Process a snapshot; return the signed quantity to trade now, 0 if there is nothing to do.
 
-        `closing` are the orders that may still be filled, also those of other plans; `share` is the signed part of the
-        position that is to go, None for all of it.
+        `closing` are the orders that may still be filled, of all plans; `share` is the signed part of the position to
+        close, None for all of it.
         """
         self.is_flat = False
         is_settled = self._is_settled(look, closing)
@@ -89,11 +89,11 @@ class Reduction:
         return -wanted
 
     def sent(self, order: ClosingOrder) -> None:
-        """Take note that the order has left."""
+        """Record that the order has left."""
         self.order = order
 
     def refused(self, at_ns: int, *, at_once: bool) -> None:
-        """Take note that TWS has refused the order; the next attempt waits, unless it may come `at_once`."""
+        """Record that TWS refused the order; the next attempt waits, unless it may leave `at_once`."""
         self._refusals += 1
         pause = min(self._patience.retry_first * 2.0 ** (self._refusals - 1), self._patience.retry_last)
         self._not_before_ns = at_ns if at_once else at_ns + int(pause * _SECOND)
@@ -104,13 +104,13 @@ class Reduction:
         return self._refusals
 
     def lost(self) -> None:
-        """Take note that the connection broke: a look after it is compared with none before it."""
+        """Record that the connection broke: a look after the break is not compared with one before it."""
         self._calm = None
 
     # --- inside
 
     def _is_settled(self, look: AccountSnapshot, closing: ClosingOrders) -> bool:
-        """Return whether no order of a guardian in the instrument can still be filled."""
+        """Return whether no guardian's order in the instrument can still be filled."""
         if self.order is not None and self.order.reference not in closing:
             if look.filled(self.order.reference) > DUST:
                 self._refusals = 0
@@ -120,8 +120,8 @@ class Reduction:
     def _is_calm(self, look: AccountSnapshot) -> bool:
         """Return whether no order has worked, and nothing has moved, for long enough.
 
-        A look asks for orders first and for executions behind them: an order that was gone by then has its fills in
-        the look, unless TWS is slow to report them.
+        A look requests orders before executions: the fills of an order that was gone by then are in the look, unless
+        TWS is slow to report them.
         """
         report, traded = look.held(self.con_id), look.traded(self.con_id)
         if traded != self._traded:
@@ -134,7 +134,7 @@ class Reduction:
         return self._patience.passed(self._patience.settle, self._calm_since_ns, look.asked_ns)
 
     def _held(self, look: AccountSnapshot) -> float | None:
-        """Return what is held, None while TWS's answers do not agree on it."""
+        """Return the position, None while TWS's answers disagree on it."""
         report, traded = look.held(self.con_id), look.traded(self.con_id)
         if self._agreed is None:
             if not self._patience.passed(self._patience.quiet, self._news_ns, look.asked_ns):
@@ -169,7 +169,7 @@ class Reduction:
 
 
 def _wanted(held: float, share: float | None) -> float:
-    """Return the signed quantity that is to go: never more than what is held, never its opposite."""
+    """Return the signed quantity to close: never more than the position, never its opposite."""
     if share is None:
         return held
     if share * held <= 0:

@@ -1,7 +1,7 @@
-"""One command that stops an account: the guardian carries it out, and where none answers this process does.
+"""One command that stops an account: the guardian carries it out, or this process if no guardian answers.
 
-Nothing else is needed for it: not the engine, which may hang, nor the web, nor Redis. The halt is written first, so
-that an engine which lives, or comes to, sends nothing that opens a position.
+It needs neither the engine, which may hang, nor the web, nor Redis. The halt is written first, so that an engine which
+lives, or recovers, sends nothing that opens a position.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from ibdesk.guardian.record import Record
 from ibdesk.guardian.stop import Level, name_of, words_of
 from ibdesk.guardian.watch import Watch, halt_words
 
-# A guardian that lives answers within milliseconds.
+# A live guardian answers within milliseconds.
 _ANSWER_SECONDS = 2.0
 _LOOK_SECONDS = 0.1
-# A stop that is carried out waits for the halt's link to TWS no longer than this before it is begun.
+# The longest wait for the link to TWS before a stop begins.
 _LINK_SECONDS = 5.0
-# Client ids that nobody chooses by hand begin here; each stop of a process has its own.
+# Client ids from here on are not chosen by hand; each stop of a process has its own.
 _FIRST_CLIENT_ID = 100_000_000
 _numbers = itertools.count()
 
@@ -38,7 +38,7 @@ Reporter = Callable[[str], None]
 
 
 class StopRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be stopped, how far, why and by whom; it is waited for so many seconds."""
+    """A request to stop: how far, why, by whom, and how long to wait."""
 
     level: Level = Level.HALT
     kill: bool = False
@@ -49,9 +49,9 @@ class StopRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StopOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What a stop has come to, after so many seconds.
+    """The outcome of a stop, after some seconds.
 
-    `failure` is why it is not `done`, empty when it is. `halt_id` is the halt that stands until a person lifts it.
+    `failure` is why it is not `done`, empty if it is. `halt_id` is the halt that is in force until a person lifts it.
     """
 
     done: bool
@@ -68,17 +68,17 @@ class StopOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def stop_account(config: GuardianConfig, request: StopRequest, tell: Reporter = lambda _: None) -> StopOutcome:
-    """Stop the account, and return what came of it; `tell` hears of each step.
+    """Stop the account, and return the outcome; `tell` receives each step.
 
     Raises:
-        ConfigError: If the account is not named where it must be, or is another one.
+        ConfigError: If the account is required and missing, or is another one.
     """
     if config.mode == "live" and (not request.account or request.account != config.account):
         raise ConfigError(
             f"mode is live: name the account that is to be stopped (--account {config.account or 'U1234567'})"
         )
     if request.account and config.account and request.account != config.account:
-        raise ConfigError(f"the settings are of account {config.account}, not of {request.account}")
+        raise ConfigError(f"the settings are for account {config.account}, not for {request.account}")
     began_ns, tell = monotonic_ns(), _undisturbed(tell)
     try:
         return await _by_guardian(config, request, tell, began_ns)
@@ -89,7 +89,7 @@ async def stop_account(config: GuardianConfig, request: StopRequest, tell: Repor
 
 
 def _undisturbed(tell: Reporter) -> Reporter:
-    """Return it as one that a full disk or a pipe that nobody reads any more does not make fail."""
+    """Return a reporter that ignores a full disk and a closed pipe."""
 
     def say(text: str) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -102,10 +102,10 @@ def _undisturbed(tell: Reporter) -> Reporter:
 
 
 async def _by_guardian(config: GuardianConfig, request: StopRequest, tell: Reporter, began_ns: int) -> StopOutcome:
-    """Have the guardian do it, and wait until it is done.
+    """Have the guardian stop the account, and wait until it is done.
 
     Raises:
-        OSError: If it does not answer, or no more.
+        OSError: If it does not answer, or stops answering.
         DeskError: If it refuses.
     """
     command = {
@@ -126,13 +126,13 @@ async def _by_guardian(config: GuardianConfig, request: StopRequest, tell: Repor
         if not failure or _is_final(status, halt_id) or _seconds(began_ns) > request.seconds:
             return _outcome(
                 status, halt_id, request, began_ns, by_guardian=True,
-                failure=failure and f"{failure}{'' if _is_final(status, halt_id) else '; the guardian goes on'}",
+                failure=failure and f"{failure}{'' if _is_final(status, halt_id) else '; the guardian continues'}",
             )  # fmt: skip
         await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def guardian_status(config: GuardianConfig) -> dict[str, Any]:
-    """Return how account, engine and guardian are, as the guardian tells it.
+    """Return the state of account, engine and guardian, as the guardian reports it.
 
     Raises:
         OSError: If it does not answer.
@@ -144,7 +144,7 @@ async def _ask(config: GuardianConfig, command: dict[str, Any]) -> dict[str, Any
     """Return the guardian's answer.
 
     Raises:
-        OSError: If there is none.
+        OSError: If there is no answer.
     """
     async with asyncio.timeout(_ANSWER_SECONDS):
         reader, writer = await asyncio.open_unix_connection(config.command_socket)
@@ -154,13 +154,13 @@ async def _ask(config: GuardianConfig, command: dict[str, Any]) -> dict[str, Any
         finally:
             writer.transport.abort()
     if not line.endswith(b"\n"):
-        raise ConnectionError("it hung up")
+        raise ConnectionError("it closed the connection")
     answer: dict[str, Any] = msgspec.json.decode(line)
     return answer
 
 
 def _end_hung_guardian(config: GuardianConfig, tell: Reporter) -> None:
-    """End a guardian that holds its address and does not answer: it must not act when it comes to."""
+    """Kill a guardian that holds its address and does not answer: it must not act when it recovers."""
     found = listener_at(config.command_socket)
     if found is None:
         return
@@ -174,7 +174,7 @@ def _end_hung_guardian(config: GuardianConfig, tell: Reporter) -> None:
 
 
 async def _alone(config: GuardianConfig, request: StopRequest, tell: Reporter, began_ns: int) -> StopOutcome:
-    """Do a guardian's work for this one stop, over a connection of its own."""
+    """Do a guardian's work for this one stop, over a separate connection."""
     account = request.account or config.account or account_in(config)
     config = msgspec.structs.replace(
         config,
@@ -183,7 +183,7 @@ async def _alone(config: GuardianConfig, request: StopRequest, tell: Reporter, b
         account=account if config.mode != "embedded" else "",
         rules=Rules(),
     )
-    # Only this stop is carried out, not what an earlier one has left, so nothing outlives it but its orders.
+    # Only this stop is carried out, without those of earlier processes, so only its orders outlive it.
     record = Record(config.log, None, say=tell)
     try:
         words = halt_words(request.level, reason=request.reason, by=request.by)
@@ -204,11 +204,11 @@ async def _alone(config: GuardianConfig, request: StopRequest, tell: Reporter, b
 
 
 def _kill_engine(config: GuardianConfig, tell: Reporter) -> EngineKill:
-    """End the engine, which holds the account's lock or listens at the desk's socket."""
+    """Kill the engine, which holds the account's lock or listens at the desk's socket."""
     found = engine_of(config.lock_of(config.account)) if config.account else None
     found = found or listener_at(config.desk_socket)
     if found is None:
-        tell("no engine runs that could be killed")
+        tell("no engine runs: there is nothing to kill")
         return EngineKill(is_sent=True)
     if kill(found):
         tell(f"the engine (process {found.pid}) was killed")
@@ -254,7 +254,7 @@ async def _until_ended(attempt: EngineKill) -> None:
 
 
 def failure_of(status: dict[str, Any], halt_id: str, *, kill: bool) -> str:
-    """Return why a stop cannot be said to be done, by a guardian's status; empty when it is."""
+    """Return why a stop is not known to be done, by a guardian's status; empty if it is."""
     outcome = status["outcomes"].get(halt_id)
     if outcome is None:
         return _why_not(status)
@@ -266,7 +266,7 @@ def failure_of(status: dict[str, Any], halt_id: str, *, kill: bool) -> str:
 
 
 def _is_final(status: dict[str, Any], halt_id: str) -> bool:
-    """Return whether nobody goes on with the stop, although it is not done."""
+    """Return whether no process continues the stop, although it is not done."""
     outcome = status["outcomes"].get(halt_id)
     return outcome is not None and outcome["state"] != "done"
 
@@ -291,7 +291,7 @@ def _outcome(
 
 
 async def _any(running: asyncio.Task[None], wanted: Coroutine[Any, Any, object], *, seconds: float) -> bool:
-    """Wait for what is wanted, and return whether it came in time; what ended `running` is raised."""
+    """Wait for `wanted`, and return whether it came in time; an error of `running` is raised."""
     waiting = asyncio.create_task(wanted)
     try:
         await asyncio.wait({running, waiting}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -303,7 +303,7 @@ async def _any(running: asyncio.Task[None], wanted: Coroutine[Any, Any, object],
 
 
 def account_in(config: GuardianConfig, *, only_held: bool = False) -> str:
-    """Return the account that an engine of this folder trades or, unless `only_held`, has traded; if it is only one."""
+    """Return the only account that an engine of this folder trades or, unless `only_held`, has traded."""
     folder = config.lock_of("any").parent
     names = [path.stem.removeprefix(f"{config.mode}-") for path in folder.glob(f"{config.mode}-*.lock")]
     held = [name for name in names if engine_of(config.lock_of(name)) is not None]
@@ -315,7 +315,7 @@ def _why_not(status: dict[str, Any]) -> str:
     if status["link"] != "up":
         return f"TWS cannot be reached ({status['link']}), so orders and positions are as they were"
     held = ", ".join(f"{name} {quantity:g}" for name, quantity in status["positions"].items()) or "nothing"
-    return f"not done yet: {status['open_orders']} orders work, held is {held}"
+    return f"not done yet: {status['open_orders']} orders work, the account holds {held}"
 
 
 def _seconds(began_ns: int) -> float:

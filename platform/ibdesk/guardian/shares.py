@@ -1,4 +1,4 @@
-"""What some runs hold of an account's positions, counted on by executions."""
+"""The parts of an account's positions that some runs hold, updated by executions."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ibdesk.guardian.account import Execution, run_of
 
 
 class ShareBasis(msgspec.Struct, frozen=True, kw_only=True):
-    """What some runs held, by contract, when the executions in `counted` were in it.
+    """The positions of some runs, by contract, with the executions in `counted` included.
 
-    `counted` is by the execution's id without its last part, which a correction changes; None where the quantity is not
-    known, because only the engine has told of the execution.
+    `counted` is by the execution's id without its last part, which a correction changes; a value of None is an unknown
+    quantity, because only the engine has reported the execution.
     """
 
     held: dict[int, float]
@@ -23,8 +23,8 @@ class ShareBasis(msgspec.Struct, frozen=True, kw_only=True):
 class RunShares:
     """The signed parts of positions that the runs of a stop hold now.
 
-    They change by executions of the runs' own orders, which may fill until they are gone, and by those of the
-    guardian's orders that close them: `closing` are the beginnings of their references.
+    They change with executions of the runs' own orders, which may fill until they are gone, and of the guardian's
+    orders that close them: `closing` are the prefixes of their references.
     """
 
     def __init__(self, basis: ShareBasis, *, runs: Iterable[str], closing: Iterable[str]) -> None:
@@ -33,7 +33,7 @@ class RunShares:
 
     @property
     def basis(self) -> ShareBasis:
-        """Return what a later process goes on from."""
+        """Return the basis for a later process."""
         return ShareBasis(held=dict(self._held), counted=dict(self._counted))
 
     @property
@@ -46,7 +46,7 @@ class RunShares:
         return self._held.get(con_id, 0.0)
 
     def take(self, executions: Iterable[Execution]) -> bool:
-        """Count executions, each once; return whether one was news."""
+        """Count executions, each once; return whether one was new."""
         changed = False
         for done in executions:
             if run_of(done.reference) not in self._runs and not done.reference.startswith(self._closing):
@@ -63,5 +63,5 @@ class RunShares:
 
 
 def execution_key(execution_id: str) -> str:
-    """Return what an execution and its corrections have in common."""
+    """Return the part of the id that an execution and its corrections share."""
     return execution_id.rpartition(".")[0]

@@ -1,4 +1,4 @@
-"""A stop: what somebody, or a limit, wants the guardian to do to the account."""
+"""A stop: what a person or a limit requests of the guardian."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import enum
 
 import msgspec
 
-# So many characters have a reason and a name at most: both are in one line of the command socket.
+# The longest reason and name: both are in one line of the command socket.
 _LONGEST_REASON, _LONGEST_NAME = 500, 100
 
 
 class Level(enum.StrEnum):
-    """How far a stop goes; each level includes those before it."""
+    """How far a stop goes; each level includes the lower ones."""
 
     # HALT: nothing that opens a position leaves the desk, and orders that would open one are cancelled.
     HALT = "halt"
@@ -22,16 +22,16 @@ class Level(enum.StrEnum):
 
     @property
     def rank(self) -> int:
-        """Return the place among the levels; a higher one does more."""
+        """Return the rank of the level; a higher one does more."""
         return list(Level).index(self)
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """One stop of the account, or of some of its runs.
 
-    `id` is also the id of the halt that stands for it in the account's halts. `cause` is the rule that asked for it:
-    ``daily_loss``, ``gross_exposure``, ``order_rate``, ``silence``, ``mismatch`` or ``person``. `runs` are the runs
-    whose orders and positions it concerns, none for the whole account. With `kill` the engine is ended by force first.
+    `id` is also the id of its halt. `cause` is the rule that requested it: ``daily_loss``, ``gross_exposure``,
+    ``order_rate``, ``silence``, ``mismatch`` or ``person``. `runs` are the runs whose orders and positions it concerns,
+    empty for the whole account. With `kill` the engine is killed first.
     """
 
     id: str
@@ -44,19 +44,19 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     kill: bool = False
 
     def covers(self, other: Stop) -> bool:
-        """Return whether carrying out this one does all of the other."""
+        """Return whether carrying out this stop does all of the other."""
         if self.level.rank < other.level.rank:
             return False
         return not self.runs or (bool(other.runs) and set(other.runs) <= set(self.runs))
 
 
 def words_of(reason: str) -> str:
-    """Return a reason that a person gave as one that can be written anywhere: cut, and without lone surrogates."""
+    """Return a person's reason as writable text: cut to length, without lone surrogates."""
     return _writable(reason[:_LONGEST_REASON])
 
 
 def name_of(by: str) -> str:
-    """Return a person's name in the same way."""
+    """Return a person's name as writable text."""
     return _writable(by[:_LONGEST_NAME])
 
 

@@ -1,4 +1,4 @@
-"""The stops of an account: which are carried out, which another one covers, and what came of each."""
+"""The stops of an account: which are carried out, which are covered by another, and their outcomes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ibdesk.guardian.stop import Level, Stop
 
 _SECOND = 1_000_000_000
 _PATIENCE = ReductionTimings()
-# So many outcomes are remembered.
+# The number of outcomes that are kept.
 _OUTCOMES_KEPT = 20
 _DONE_WORDS = {
     Level.HALT: "no order works that would open a position",
@@ -40,10 +40,10 @@ _DONE_WORDS = {
 
 
 class Stops:
-    """Every stop that was begun and is not over.
+    """Every stop that has begun and is not over.
 
-    One that another does as well is covered: it is kept, and carried out once the other was abandoned. `measure` tells
-    what runs hold, None while that is not known.
+    A stop is covered if another does its work: it is kept, and carried out if the other is abandoned. `measure`
+    returns the positions of runs, None while unknown.
     """
 
     def __init__(
@@ -57,13 +57,13 @@ class Stops:
     ) -> None:
         self._record, self._claim, self._client_id, self._measure = record, claim, client_id, measure
         self._closing = ClosingOrders(settle_seconds=settle_seconds)
-        # _kept: the orders that the claim's file has, and what it says of each.
+        # _kept: the orders in the claim's file, with their recorded state.
         self._kept: set[tuple[str, bool, bool]] = set()
         self._fault = ""
         self.sender: Sender | None = None
         self.plans: list[StopPlan] = []
         self._begun_ns: dict[str, int] = {}
-        # baselines: positions on which TWS's positions and its executions agreed while no stop was carried out.
+        # baselines: positions on which TWS's positions and executions agreed while no stop was carried out.
         self.baselines: dict[int, tuple[float, float]] = {}
         self.idle, self.woken = asyncio.Event(), asyncio.Event()
         self.idle.set()
@@ -71,7 +71,7 @@ class Stops:
     # --- one process at a time
 
     def take(self, account: str) -> bool:
-        """Return whether this process carries out stops now; it then knows what others may have on their way."""
+        """Return whether this process carries out stops now; it then knows the open orders of earlier processes."""
         if not self._claim.take(account):
             return False
         try:
@@ -85,13 +85,13 @@ class Stops:
         return True
 
     def rest(self) -> None:
-        """Let another process carry out stops, unless there is something to do."""
+        """Release the claim for other processes, unless there is work to do."""
         if not self.is_busy:
             self._claim.release()
 
     @property
     def is_busy(self) -> bool:
-        """Return whether a stop is carried out, or an order of an abandoned one may still be filled."""
+        """Return whether a stop is being carried out, or an order of an abandoned one may still be filled."""
         return bool(self.plans) or self._closing.has_unwanted
 
     # --- beginning and ending
@@ -99,8 +99,8 @@ class Stops:
     def begin(self, stop: Stop, *, tripped: Mapping[str, Tripped] | None = None) -> None:
         """Carry out a stop, unless another does as much; those that it covers wait.
 
-        `tripped` are the rules that have acted, None where they are as they were. They are written down with the stop:
-        a rule that counts as acted without its stop would never act again.
+        `tripped` are the rules that have acted, None if unchanged. They are written together with the stop: a rule that
+        counts as acted without its stop would never act again.
         """
         memory = self._record.memory
         acted = memory.tripped if tripped is None else dict(tripped)
@@ -115,19 +115,19 @@ class Stops:
         self._arrange()
 
     def take_up(self) -> None:
-        """Go on with the stops that were not done when the process before this one died."""
+        """Resume the stops that were unfinished when the previous process died."""
         stops = self._record.memory.stops
         if stops:
-            self._record.alert(f"{len(stops)} stop(s) were not done and are taken up: {stops[-1].reason}")
+            self._record.alert(f"{len(stops)} unfinished stop(s) are resumed: {stops[-1].reason}")
         self._arrange()
 
     def abandon(self, lifted: frozenset[str]) -> None:
-        """Leave the stops whose halts a person has lifted: the engine trades again, and two must not act at once."""
+        """Abandon the stops whose halts a person has lifted: the engine trades again, and two must not act at once."""
         left = [stop for stop in self._record.memory.stops if stop.id in lifted]
         for stop in left:
             self._record.alert(f"the halt {stop.id} was lifted before the stop was done: it is abandoned")
             self._over(stop, FinishedStop(state="abandoned", level=stop.level))
-        # Also those of stops that another process has begun.
+        # It includes the orders of stops that another process began.
         disowned = [order for stop_id in lifted for order in self._closing.disown(f"{GUARDIANS}{stop_id}-")]
         if left or disowned:
             self._arrange()
@@ -135,7 +135,7 @@ class Stops:
             self._keep_closing()
 
     def forget(self) -> None:
-        """Take every stop for over without being done: the account has ended."""
+        """Treat every stop as over but not done, because the account has ended."""
         for stop in self._record.memory.stops:
             self._over(stop, FinishedStop(state="ended", level=stop.level))
         self.baselines = {}
@@ -144,13 +144,13 @@ class Stops:
         self._arrange()
 
     def lost(self) -> None:
-        """Take note that the connection to TWS broke."""
+        """Record that the connection to TWS broke."""
         self.baselines = {}
         for plan in self.plans:
             plan.lost()
 
     def status(self) -> dict[str, object]:
-        """Return what is being done and what came of what was, as plain data."""
+        """Return the current stops and the outcomes of earlier ones, as plain data."""
         now_ns = monotonic_ns()
         return {
             "stops": [
@@ -169,7 +169,7 @@ class Stops:
     # --- carrying out
 
     def advance(self, look: AccountSnapshot) -> None:
-        """Do what is next, given the account as it is."""
+        """Carry out the next steps, given a snapshot of the account."""
         self._closing.settle(look)
         self._cancel_closing(look.asked_ns, look)
         for plan in list(self.plans):
@@ -182,7 +182,7 @@ class Stops:
         self._keep_closing()
 
     def compare(self, look: AccountSnapshot) -> None:
-        """Remember positions on which TWS's positions and its executions agree while no stop is carried out."""
+        """Store positions on which TWS's positions and executions agree while no stop is carried out."""
         if self.plans:
             return
         for con_id in look.holdings.keys() | self.baselines.keys():
@@ -191,7 +191,7 @@ class Stops:
             if known is None or abs(known[0] + traded - known[1] - held) < 1e-9:
                 self.baselines[con_id] = held, traded
             else:
-                # They are apart: a fill on its way, or a trade that no execution shows. It is measured afresh.
+                # They differ: a fill on its way, or a trade without an execution. The position is measured afresh.
                 del self.baselines[con_id]
 
     # --- what TWS says of single orders
@@ -208,25 +208,25 @@ class Stops:
         )
 
     def refused(self, reference: str, text: str, *, at_once: bool) -> None:
-        """Take note that TWS has refused an order; the next may leave `at_once`."""
+        """Record that TWS refused an order; the next leaves `at_once`, or after a pause."""
         self._record.write("refused", reference=reference, text=text)
         self._closing.refuse(reference, text)
         for plan in self.plans:
             self._do(plan, plan.refused(reference, text, monotonic_ns(), at_once=at_once))
 
     def reported(self, reference: str, filled: float, *, is_over: bool) -> None:
-        """Take note of the status of an order of a guardian."""
+        """Record the status of a guardian's order."""
         self._closing.report(reference, filled)
         if is_over:
             self._closing.end(reference, is_filled=False)
 
     def ended(self, reference: str, *, is_filled: bool, was_found: bool) -> None:
-        """Take note that there was nothing left to cancel of an order."""
+        """Record that nothing was left to cancel of an order."""
         self._record.write("ended order", reference=reference, is_filled=is_filled, was_found=was_found)
         self._closing.end(reference, is_filled=is_filled, was_found=was_found)
 
     def not_found(self, order_id: int) -> None:
-        """Take note that TWS knows no order of this number that this client may cancel."""
+        """Record that TWS knows no order of this number that this client may cancel."""
         self._record.write("not found", order_id=order_id)
         for plan in self.plans:
             plan.not_found(order_id)
@@ -234,7 +234,7 @@ class Stops:
     # --- inside
 
     def _arrange(self) -> None:
-        """Carry out what no other stop covers."""
+        """Carry out the stops that no other stop covers."""
         wanted = [stop for stop in self._record.memory.stops if self._cover_of(stop) is None]
         self.plans = [plan for plan in self.plans if plan.stop in wanted]
         begun = [plan.stop for plan in self.plans]
@@ -248,7 +248,7 @@ class Stops:
         self.woken.set()
 
     def _cover_of(self, stop: Stop) -> Stop | None:
-        """Return the stop that does all of this one, the older of two that do the same."""
+        """Return the stop that does all of this one; of two equal stops the older."""
         stops = self._record.memory.stops
         for each in stops:
             is_same = stop.covers(each)
@@ -270,7 +270,7 @@ class Stops:
         self._do(plan, plan.begin(monotonic_ns()))
 
     def _shares(self, stop: Stop) -> RunShares | None:
-        """Return what the stop's runs hold: as an earlier process has counted it, or as the engine's books say."""
+        """Return the positions of the stop's runs: as counted by an earlier process, or by the engine's books."""
         if stop.level is not Level.FLATTEN or not stop.runs:
             return None
         basis = self._record.memory.shares.get(stop.id) or self._measure(stop.runs)
@@ -291,14 +291,14 @@ class Stops:
                 self._send(step, stop=plan.stop.id)
 
     def _send(self, step: CancelEverything | CancelOrder | CancelOwn | Reduce, **facts: str) -> None:
-        # Written first: an order that has left and is not in the log would be a riddle.
+        # The log comes first: an order that left without a log entry could not be explained.
         self._record.write("step", **facts, step=type(step).__name__, **msgspec.to_builtins(step))
         sender = self.sender
         if sender is None:
             return
         order = self._closing.get(step.reference) if isinstance(step, CancelOwn | Reduce) else None
         if isinstance(step, CancelOwn):
-            # The number of another client's order would be taken for that of one of ours.
+            # The number of another client's order would be mistaken for one of ours.
             if order is not None and order.client_id == self._client_id:
                 sender.do(step, order_id=order.order_id)
             return
@@ -314,9 +314,9 @@ class Stops:
         sender.do(step, order_id=order_id)
 
     def _cancel_closing(self, at_ns: int, look: AccountSnapshot | None = None) -> None:
-        """Cancel the orders of abandoned stops, again and again until TWS says that nothing of them works.
+        """Cancel the orders of abandoned stops, repeatedly, until TWS says that nothing of them works.
 
-        Also those that plans wait for and that TWS shows nowhere: its answer says whether they may still be filled.
+        It includes orders that plans wait for and TWS does not show: its answer says whether they can still fill.
         """
         for order in self._closing.unwanted(_PATIENCE.repeat_cancel, at_ns):
             self._cancel_order(order, look)
@@ -338,7 +338,7 @@ class Stops:
                 )
 
     def _cancel_order(self, order: ClosingOrder, look: AccountSnapshot | None) -> None:
-        """Cancel one by its number, that of another client as TWS shows it."""
+        """Cancel an order by its number; for another client's order by the number that TWS shows."""
         shown = () if look is None else look.orders
         step: CancelOwn | CancelOrder = CancelOwn(order.reference)
         working = next((each for each in shown if each.reference == order.reference), None)
@@ -353,7 +353,7 @@ class Stops:
             self._record.alert(text)
 
     def _keep_closing(self) -> None:
-        """Write down which orders may still be filled, for the process after this one."""
+        """Write the orders that may still be filled to disk, for the next process."""
         state = _state_of(self._closing)
         if state == self._kept:
             return
@@ -384,7 +384,7 @@ class Stops:
         self._arrange()
 
     def _over(self, stop: Stop, outcome: FinishedStop) -> None:
-        """Take a stop off the list, and write down what came of it."""
+        """Remove a stop from the list, and write its outcome."""
         self._begun_ns.pop(stop.id, None)
         self.plans = [plan for plan in self.plans if plan.stop != stop]
         memory = self._record.memory
@@ -397,5 +397,5 @@ class Stops:
 
 
 def _state_of(orders: Iterable[ClosingOrder]) -> set[tuple[str, bool, bool]]:
-    """Return what a later process must know of orders."""
+    """Return the facts about orders that a later process needs."""
     return {(order.reference, order.is_wanted, order.is_seen) for order in orders}

@@ -1,4 +1,4 @@
-"""Lines for a person to read, which never hold up the guardian: a terminal after Ctrl-S or a full pipe takes none."""
+"""Lines for a person that never block the guardian: a terminal after Ctrl-S and a full pipe accept none."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import os
 import queue
 import threading
 
-# So many lines wait; those beyond are in the guardian's log alone.
+# The longest queue of lines; further lines are only in the guardian's log.
 _MOST_LINES = 1_000
 
 
 class Terminal:
-    """An output of the process; a thread of its own writes to it, and whatever it does not take is dropped."""
+    """An output of the process; its own thread writes to it, and lines that it cannot take are dropped."""
 
     def __init__(self, descriptor: int | None) -> None:
-        """Make one; without a descriptor the process has no such output."""
+        """Create an output; without a descriptor the process has none."""
         self._descriptor = descriptor
         self._lines: queue.Queue[bytes | None] = queue.Queue(_MOST_LINES)
-        # A thread that can be left behind: it may be writing for ever when the process ends.
+        # A daemon thread: it may still be writing when the process ends.
         self._thread = threading.Thread(target=self._write, name="terminal", daemon=True)
         self._thread.start()
 
     def say(self, text: str) -> None:
-        """Have a line written; this never waits."""
+        """Queue a line; this never waits."""
         with contextlib.suppress(queue.Full):
             self._lines.put_nowait(text.encode("utf-8", "backslashreplace") + b"\n")
 
     def close(self, *, seconds: float) -> None:
-        """Wait until all lines are written, or for so long."""
+        """Wait until all lines are written, or for `seconds`."""
         with contextlib.suppress(queue.Full):
             self._lines.put_nowait(None)
             self._thread.join(seconds)
@@ -42,12 +42,12 @@ class Terminal:
 
 
 class TerminalHandler(logging.Handler):
-    """Log records as lines of a terminal."""
+    """A log handler that writes records as lines of a terminal."""
 
     def __init__(self, terminal: Terminal) -> None:
         super().__init__()
         self._terminal = terminal
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Have a record written."""
+        """Queue a record."""
         self._terminal.say(self.format(record))

@@ -1,4 +1,4 @@
-"""The account as TWS's messages describe it, kept up to date message by message."""
+"""The account as TWS's messages describe it, updated message by message."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from ibdesk.guardian.account import AccountSnapshot, Contract, Execution, Workin
 
 _SECOND = 1_000_000_000
 _MINUTE = 60 * _SECOND
-# States in which an order cannot be filled any more.
+# States in which an order can no longer be filled.
 OVER = frozenset({"Filled", "Cancelled", "ApiCancelled"})
 _CONTRACT_FIELDS = (
     "symbol", "secType", "lastTradeDateOrContractMonth", "strike", "right", "multiplier", "exchange", "currency",
     "localSymbol", "tradingClass",
 )  # fmt: skip
-# So many orders are remembered to count each once.
+# The number of orders that are remembered so that each counts once.
 _ORDERS_REMEMBERED = 100_000
 
 
 class AccountView:
-    """What TWS has said of one account over one connection; `account` is empty until it is chosen."""
+    """TWS's messages about one account over one connection; `account` is empty until it is chosen."""
 
     def __init__(self, *, pnl_reports: int = 0) -> None:
-        """Make one that knows nothing; `pnl_reports` are counted over all connections."""
+        """Create an empty view; `pnl_reports` are counted over all connections."""
         self.account = ""
         self.daily_pnl: float | None = None
         self.pnl_reports = pnl_reports
         # highest_order_id: of all orders that TWS has named; an order of ours must have a higher one.
         self.highest_order_id = 0
         self.contracts: dict[int, Contract] = {}
-        # exchanges: where orders in a contract go, once TWS has told its details.
+        # exchanges: the order exchange of a contract, once TWS has sent its details.
         self.exchanges: dict[int, str] = {}
         self.holdings: dict[int, float] = {}
         self._prices: dict[int, float] = {}
@@ -39,10 +39,10 @@ class AccountView:
         self._orders: dict[int, WorkingOrder] = {}
         self._executions: dict[str, Execution] = {}
         self._executions_ns: dict[str, int] = {}
-        # What an answer that is not complete yet has named.
+        # The names in an answer that is not complete yet.
         self._named_positions: dict[int, float] = {}
         self._named_orders: set[int] = set()
-        # _known_orders: permanent ids seen, and _orders_ns: when each new one was, for the last minute.
+        # _known_orders: permanent ids seen; _orders_ns: the times of new ones within the last minute.
         self._known_orders: dict[int, None] = {}
         self._orders_ns: collections.deque[int] = collections.deque()
         self._has_looked = False
@@ -50,7 +50,7 @@ class AccountView:
     # --- messages
 
     def take(self, name: str, found: Fields, at_ns: int) -> None:
-        """Take one message of TWS; those that say nothing of the account are ignored."""
+        """Process one message of TWS; unrelated messages are ignored."""
         if name in ("openOrder", "orderStatus"):
             self.highest_order_id = max(self.highest_order_id, found.whole("orderId") or 0)
         match name:
@@ -72,32 +72,32 @@ class AccountView:
                 self._details(found)
 
     def reference_of(self, permanent_id: int) -> str:
-        """Return the reference of an order that works, empty when it is not known."""
+        """Return the reference of a working order, empty if unknown."""
         order = self._orders.get(permanent_id)
         return "" if order is None else order.reference
 
     def begin_look(self) -> None:
-        """Begin a round of questions: what its answers do not name will be gone."""
+        """Begin a round of requests: rows that the answers leave out will be removed."""
         self._named_positions, self._named_orders = {}, set()
 
     def forget_named(self, end: str) -> None:
-        """Forget what an answer has named that came too late for the look which had asked."""
+        """Forget the names of an answer that came too late for its look."""
         if end == "openOrderEnd":
             self._named_orders = set()
         elif end == "positionEnd":
             self._named_positions = {}
 
     def end_look(self, asked_ns: int, *, with_positions: bool = True) -> AccountSnapshot:
-        """Return the account as the round's answers, which are complete now, describe it."""
+        """Return the account as the complete answers of the round describe it."""
         if with_positions:
-            # A row that has not come is one of an instrument that is not held any more.
+            # An instrument whose row has not come is no longer held.
             self.holdings = {con_id: held for con_id, held in self._named_positions.items() if held}
         self._orders = {key: order for key, order in self._orders.items() if key in self._named_orders}
         self._has_looked = True
         return self.look(asked_ns)
 
     def look(self, asked_ns: int) -> AccountSnapshot:
-        """Return the account as it is known."""
+        """Return the account as it is known now."""
         return AccountSnapshot(
             asked_ns=asked_ns,
             holdings=dict(self.holdings),
@@ -106,24 +106,24 @@ class AccountView:
         )
 
     def executions_before(self, seen_ns: int) -> list[Execution]:
-        """Return the executions that were first seen earlier."""
+        """Return the executions first seen before `seen_ns`."""
         return [done for key, done in self._executions.items() if self._executions_ns[key] < seen_ns]
 
     def executions_of(self, beginning: str) -> list[Execution]:
-        """Return the executions of orders whose references begin so."""
+        """Return the executions of orders whose references begin with this."""
         return [done for done in self._executions.values() if done.reference.startswith(beginning)]
 
     # --- figures
 
     def orders_last_minute(self, now_ns: int) -> int:
-        """Return how many orders have come to the account within a minute."""
+        """Return the number of orders that came to the account within the last minute."""
         while self._orders_ns and now_ns - self._orders_ns[0] > _MINUTE:
             self._orders_ns.popleft()
         return len(self._orders_ns)
 
     @property
     def open_orders(self) -> int:
-        """Return how many orders work."""
+        """Return the number of working orders."""
         return len(self._orders)
 
     @property
@@ -141,7 +141,7 @@ class AccountView:
         return total
 
     def exchange_of(self, con_id: int) -> str:
-        """Return where an order in a contract is to go."""
+        """Return the exchange for orders in a contract."""
         contract = self.contracts[con_id]
         known = self.exchanges.get(con_id)
         if known:
@@ -164,7 +164,7 @@ class AccountView:
     def _open_order(self, found: Fields, at_ns: int) -> None:
         if self._is_other(found.text("account")) or found.flag("whatIf"):
             return
-        # TWS may not have given one yet.
+        # TWS may not have assigned one yet.
         permanent_id = found.whole("permId") or -(found.whole("orderId") or 0)
         contract = _contract(found)
         self.contracts.setdefault(contract.con_id, contract)
@@ -214,7 +214,7 @@ class AccountView:
         contract = _contract(found)
         self.contracts.setdefault(contract.con_id, contract)
         self._count(permanent_id, at_ns)
-        # A correction has the id of what it corrects, but for the last part.
+        # A correction has the id of the execution that it corrects, except for the last part.
         key = found.text("execId").rpartition(".")[0]
         self._executions_ns.setdefault(key, at_ns)
         self._executions[key] = Execution(
@@ -226,7 +226,7 @@ class AccountView:
         )
 
     def _count(self, permanent_id: int, at_ns: int) -> None:
-        """Count an order once; those that the first look shows are of before."""
+        """Count an order once; orders in the first look came earlier and do not count."""
         if permanent_id <= 0 or permanent_id in self._known_orders:
             return
         self._known_orders[permanent_id] = None

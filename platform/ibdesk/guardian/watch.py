@@ -1,4 +1,4 @@
-"""The guardian at work: looks at account and engine, decides, halts the account first, then carries out the stop."""
+"""The guardian at work: observes account and engine, decides, halts the account first, then carries out the stop."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from ibdesk.telemetry.systemd import notify_systemd
 
 _SECOND = 1_000_000_000
 _TURN_SECONDS, _TURNS_A_SECOND = 0.2, 5
-# While nothing is wrong executions and positions are compared at every fifth look; positions are told by themselves.
+# In quiet times executions and positions are compared at every fifth look; TWS sends positions without a request.
 _WHOLE_LOOK = 5
-# So long after it is connected TWS must have told what limits are about.
+# The longest time after connecting until TWS must have sent the figures that limits need.
 _BLIND_SECONDS = 30
 _CAUSE_PERSON = "person"
 
 
 class Watch:
-    """One guardian; `run` is its life, and `until_done` ends with its stops."""
+    """One guardian; `run` runs it until cancelled, `until_done` returns when its stops are done."""
 
     def __init__(self, config: GuardianConfig, record: Record, *, only_stops: bool = False) -> None:
-        """Make one; with `only_stops` it carries out the stops that it is given and judges nothing by itself."""
+        """Create a guardian; with `only_stops` it carries out the stops it is given and applies no rules."""
         self._config, self._record, self._only_stops = config, record, only_stops
         self._claim = Claim(config.mode)
         self._engine = EngineWatch(config, record)
@@ -57,7 +57,7 @@ class Watch:
             alert=record.alert,
         )  # fmt: skip
         self._stops.sender = self._watch
-        # _kills: the attempts to end the engine, by the stops that asked for it.
+        # _kills: the attempts to kill the engine, by the stops that requested them.
         self._kills: dict[str, EngineKill] = {}
         self._turns = 0
         self._up_ns, self._is_blind = 0, False
@@ -66,7 +66,7 @@ class Watch:
         """Watch until cancelled; `ready` is called once people can reach it.
 
         Raises:
-            ConfigError: If the account cannot be guarded as the settings say, or another guardian does.
+            ConfigError: If the account cannot be guarded with the settings, or another guardian guards it.
         """
         commands = CommandSocket(self._config.command_socket, self.answer)
         if not self._only_stops:
@@ -92,14 +92,14 @@ class Watch:
         await self._watch.up.wait()
 
     async def until_done(self) -> dict[str, object]:
-        """Return the status once every stop was carried out, for who only wants that."""
+        """Return the status once every stop was carried out."""
         await self._stops.idle.wait()
         return self.status()
 
     # --- what people ask
 
     def answer(self, command: Command) -> dict[str, object]:
-        """Do what a command says and return the answer."""
+        """Carry out a command and return the answer."""
         if command.do == "status":
             return {"ok": True, **self.status()}
         if command.do not in (*Level, "kill"):
@@ -116,14 +116,14 @@ class Watch:
         return {"ok": True, "stop": msgspec.to_builtins(stop), **self.status()}
 
     def stop(self, level: Level, *, reason: str, by: str, kill: bool = False) -> Stop:
-        """Begin a stop that a person wants."""
+        """Begin a stop requested by a person."""
         words = halt_words(level, reason=reason, by=by)
         return self._begin(
             Decision(cause=_CAUSE_PERSON, level=level, reason=words), by=name_of(by) or "person", kill=kill
         )
 
     def status(self) -> dict[str, object]:
-        """Return how account, engine and guardian are, as plain data."""
+        """Return the state of account, engine and guardian, as plain data."""
         view, now_ns = self._watch.view, monotonic_ns()
         return {
             "mode": self._config.mode,
@@ -144,7 +144,7 @@ class Watch:
     # --- stops
 
     def _begin(self, decision: Decision, *, by: str, kill: bool = False) -> Stop:
-        """Halt the account, write the stop down, and begin to carry it out; in this order."""
+        """Halt the account, write the stop down, and begin to carry it out, in this order."""
         at_ns = wall_ns()
         halt_id = self._fence.put(self.account, decision.reason, level=decision.level, at_ns=at_ns)
         stop = Stop(
@@ -163,7 +163,7 @@ class Watch:
 
     def _advance(self, look: AccountSnapshot) -> None:
         if not self._stops.take(self.account):
-            # Another process closes the positions of this account; two at once could turn one round.
+            # Another process closes the positions of this account; two at once could reverse one.
             return
         self._stops.advance(look)
         self._stops.rest()
@@ -176,7 +176,7 @@ class Watch:
             await self._watch.up.wait()
             self._stops.woken.clear()
             count += 1
-            # The first turns of a connection are whole, so that there is a basis to compare with.
+            # The first looks of a connection are whole, to give a basis for comparison.
             whole = self._stops.is_busy or count % _WHOLE_LOOK == 0 or not self._stops.baselines
             look = await self._watch.look(whole=whole)
             if look is None:
@@ -221,7 +221,7 @@ class Watch:
             await asyncio.sleep(_TURN_SECONDS)
 
     def _say_what_is_not_watched(self) -> None:
-        """Alert once that a limit is of no use because TWS does not tell what it is about."""
+        """Alert once that a limit has no effect because TWS does not send its figure."""
         if self._is_blind or not self._watch.is_up or monotonic_ns() - self._up_ns < _BLIND_SECONDS * _SECOND:
             return
         if missing := self._decisions.unwatched(self._sight()):
@@ -229,7 +229,7 @@ class Watch:
             self._record.alert(f"TWS does not report {' or '.join(missing)}: these limits are not watched")
 
     def release(self) -> None:
-        """Give the account back, so that another guardian may watch it."""
+        """Release the account, so that another guardian may watch it."""
         self._claim.release()
 
     def _look_for_stop_file(self) -> None:
@@ -237,11 +237,11 @@ class Watch:
         if seen is not None:
             level, kill = seen
             self.stop(level, reason=f"{self._config.stop_file} has appeared", by="file", kill=kill)
-            # Kept last: a guardian that is killed in between sees the file again, and its stop goes on under its halt.
+            # Stored last: a guardian killed in between sees the file again, and its stop continues under its halt.
             self._record.keep(stop_file=self._stop_file.seen)
 
     def _engine_has_gone(self) -> None:
-        """Take note that an embedded account has ended with its engine: there is nothing left to stop."""
+        """Record that an embedded account has ended with its engine: nothing is left to stop."""
         if self._config.mode != "embedded":
             return
         self._fence.forget()
@@ -272,7 +272,7 @@ class Watch:
         return (host, int(port)) if host and port.isdigit() else None
 
     def _choose(self, accounts: tuple[str, ...]) -> str:
-        """Return which account is guarded; what contradicts the settings ends the guardian."""
+        """Return the account to guard; a contradiction with the settings ends the guardian."""
         wanted = self._config.account or (self._connection.account if self._config.mode == "embedded" else "")
         chosen = wanted if wanted in accounts else accounts[0] if len(accounts) == 1 and not wanted else ""
         if not chosen:
@@ -294,5 +294,5 @@ class Watch:
 
 
 def halt_words(level: Level, *, reason: str, by: str) -> str:
-    """Return the reason of the halt that stands for a stop that a person wants."""
+    """Return the reason text of a halt for a stop that a person requested."""
     return f"{level.value} asked for by {name_of(by) or 'a person'}: {words_of(reason)}"
