@@ -1,1 +1,1 @@
-"""The whole of ibdesk on one virtual clock in one process: seeds draw faults, a checker looks at every step."""
+"""All of ibdesk on one virtual clock in one process: seeds draw faults, and a checker looks at every step."""

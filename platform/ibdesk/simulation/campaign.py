@@ -1,4 +1,4 @@
-"""Many seeds at once, and the smallest plan that still shows what a failing one has shown."""
+"""Running many seeds, and shrinking a failing plan to the smallest one that still fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ibdesk.simulation.drawing import plan_of
 from ibdesk.simulation.plan import SETTLE_SECONDS, Plan
 from ibdesk.simulation.world import SeedResult, simulate
 
-# So many smaller plans are tried at most before the smallest so far is taken.
+# The number of smaller plans that are tried before the smallest so far is taken.
 _MOST_TRIALS = 80
 
 
@@ -26,12 +26,12 @@ def kept(plan: Plan, numbers: Iterable[int]) -> Plan:
 
 
 def run_seed(seed: int) -> SeedResult:
-    """Simulate what a seed draws."""
+    """Simulate the plan of a seed."""
     return simulate(plan_of(seed))
 
 
 def run_seeds(seeds: Sequence[int], *, workers: int) -> Iterator[SeedResult]:
-    """Simulate seeds in several processes and yield what they come to, in the order of the seeds."""
+    """Simulate seeds in several processes, and yield the results in the order of the seeds."""
     if workers <= 1 or len(seeds) < 2:
         yield from map(run_seed, seeds)
         return
@@ -43,9 +43,9 @@ def run_seeds(seeds: Sequence[int], *, workers: int) -> Iterator[SeedResult]:
 def shrink(
     plan: Plan, promise: str, *, run: Callable[[Plan], SeedResult] = simulate
 ) -> tuple[list[int], SeedResult | None]:
-    """Return the fewest steps found, numbered from 1, with which the same promise is still broken, and its result.
+    """Return the fewest steps found, numbered from 1, that still break the same promise, and the result of that plan.
 
-    Halves of what is left are taken away first, then smaller parts (delta debugging, Zeller and Hildebrandt 2002).
+    Halves of the remaining steps are removed first, then smaller parts (delta debugging, Zeller and Hildebrandt 2002).
     """
     numbers, parts, trials = list(range(1, len(plan.steps) + 1)), 2, 0
     smallest: SeedResult | None = None
@@ -75,8 +75,8 @@ def shrink(
 
 
 def command_of(outcome: SeedResult, numbers: Sequence[int] | None = None) -> str:
-    """Return the command that shows a violation again, with all steps of its seed or only some."""
-    assert outcome.violation is not None  # noqa: S101 - callers have looked
+    """Return the command that reproduces a violation, with all steps of its seed or only some."""
+    assert outcome.violation is not None  # noqa: S101 - checked by callers
     command = f"ibdesk simulate --seeds {outcome.plan.seed}"
     if outcome.violation.at < outcome.plan.storm_seconds + SETTLE_SECONDS - 1:
         command += f" --until {math.ceil(outcome.violation.at)}"
@@ -86,5 +86,5 @@ def command_of(outcome: SeedResult, numbers: Sequence[int] | None = None) -> str
 
 
 def processors() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

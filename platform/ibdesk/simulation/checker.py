@@ -1,4 +1,4 @@
-"""What must hold at every step, checked against the venue's own truth."""
+"""The promises that must hold at every step, checked against the venue's own record."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from ibdesk.simulation.world import World
 
 _PLACE_ORDER = b"3\0"
-# Orders that TWS has ended, and that cannot trade any more.
+# The states of orders that TWS has ended and that can no longer trade.
 _ENDED = frozenset({"Inactive", "Cancelled", "Filled"})
 _DUST, _CENT = 1e-9, 0.005
 _MOST_FACTS = 800
-# How long a run may take to withdraw an order: TWS may tell of the execution 8 s late.
+# The longest time until a run cancels an order: TWS may report the execution 8 s late.
 _WITHDRAWN_NS = 10 * SECOND
 
 
 class Violation(msgspec.Struct, frozen=True):
-    """A promise that was broken, when, and by which facts."""
+    """A broken promise, with its time and the facts."""
 
     at: float
     promise: str
@@ -50,17 +50,18 @@ class Violation(msgspec.Struct, frozen=True):
 
 
 class Checker:
-    """Watches everything; the first violation ends the simulation. Also the gateway's listener."""
+    """Checks every step; the first violation ends the simulation. It is also the gateway's listener."""
 
     def __init__(self, world: World) -> None:
         self.truth = Truth()
         self.violation: Violation | None = None
         self._world = world
         self._plan: Plan = world.plan
-        # _given: orders whose bytes a desk gave to a socket; _rejected: those of them that it then called rejected.
+        # _given: orders whose bytes a desk gave to a socket; _rejected: those of them that it then reported as
+        # rejected.
         self._given: set[str] = set()
         self._rejected: set[str] = set()
-        # _halts: those that stand.
+        # _halts: the halts in force.
         self._halts: set[str] = set()
         self._generations: dict[EngineProcess, EngineGeneration] = {}
         self.excuses = Excuses()
@@ -73,17 +74,17 @@ class Checker:
         self.openings = OpeningChecks(self.truth, self._plan, self.excuses, self._comparisons, self.report)
 
     def report(self, promise: str, facts: str) -> None:
-        """Keep the first violation."""
+        """Store the first violation."""
         if self.violation is None:
             if len(facts) > _MOST_FACTS:
                 facts = f"{facts[: _MOST_FACTS // 2]} ... {facts[-_MOST_FACTS // 2 :]}"
             self.violation = Violation(round(self._world.seconds, 4), promise, facts)
             self._world.trace.note(f"VIOLATION {promise}", detail=facts)
 
-    # ---- what comes to the gateway ----------------------------------------------------------------------------
+    # ---- messages to and from the gateway --------------------------------------------------------------------
 
     def client_sent(self, peer: Peer, payload: bytes) -> None:
-        """Take a message of a client."""
+        """Check a message of a client."""
         self._comparisons.client_sent(peer, payload, self._world.loop.now_ns)
         self.openings.prices.client_sent(peer, payload)
         if not payload.startswith(_PLACE_ORDER):
@@ -109,9 +110,9 @@ class Checker:
             self.report("1: no intent is sent twice", facts)
 
     def _is_forgotten(self, reference: str) -> bool:
-        """Return whether nothing names an order any more.
+        """Return whether nothing names an order any longer.
 
-        Its record was lost with the power, and TWS has refused it: it is neither open nor completed, nor was it filled.
+        Its record was lost with the power, and TWS refused it: it is neither open nor completed, nor was it filled.
         """
         record = self.truth.record(reference)
         is_refused = record is None or record.status == "Inactive"
@@ -119,17 +120,17 @@ class Checker:
         return reference in self.excuses.unrecorded and is_refused and not is_filled
 
     def gateway_sent(self, peer: Peer, frames: bytes) -> None:
-        """Note which executions and prices a client was told."""
+        """Record the executions and prices that a client is sent."""
         self._comparisons.gateway_sent(peer, frames, self._world.loop.now_ns)
         self.openings.prices.gateway_sent(peer, frames, self._world.loop.now_ns)
 
     def disconnected(self, peer: Peer, *, by_client: bool) -> None:
-        """Pass over."""
+        """Ignore it."""
 
     # ---- what an engine sends ---------------------------------------------------------------------------------
 
     def sends(self, engine: EngineProcess, data: bytes) -> None:
-        """Look at what an engine gives to its socket."""
+        """Check the bytes that an engine gives to its socket."""
         runtime = engine.runtime
         if runtime is None or data.startswith(b"API\0"):
             return
@@ -154,10 +155,10 @@ class Checker:
             )
         self.openings.leaves(engine, generation, fields, self._world.loop.now_ns)
 
-    # ---- what an engine is in -----------------------------------------------------------------------------------
+    # ---- the state of an engine --------------------------------------------------------------------------------
 
     def after_turn(self, engine: EngineProcess) -> None:
-        """Look at an engine after one of its turns."""
+        """Check an engine after one of its turns."""
         runtime, generation = engine.runtime, self._generation(engine)
         if runtime is None or engine.reader is None:
             return
@@ -168,7 +169,7 @@ class Checker:
         if engine.has_news:
             engine.has_news = False
             rows_by_topic, _ = engine.reader.drain()
-            # Fills first: what the link's row is compared with.
+            # Fills first: the link's row is compared with them.
             for topic in (Topic.FILLS, Topic.ORDERS, Topic.LINK):
                 self._rows(engine, generation, topic, rows_by_topic.get(topic, []))
         self._halts_of(engine, generation)
@@ -183,13 +184,13 @@ class Checker:
                 self._link(engine, generation, str(row["link"]))
 
     def _fill(self, engine: EngineProcess, generation: EngineGeneration, row: Row) -> None:
-        """Compare a fill that a desk tells with the venue's."""
+        """Compare a fill that a desk reports with the venue's."""
         name, execution_id = str(row["execution_id"]).rpartition(".")[0], str(row["execution_id"])
         known = self.truth.executions.get(name)
         quantity = row["quantity"] * (1 if row["side"] == "buy" else -1)
         generation.fills[execution_id] = (quantity, float(row["price"]))
         if known is None:
-            # What was accepted from outside has ids of the desk's own.
+            # Accepted outside trades have ids of the desk's own.
             if not execution_id.startswith("accepted/"):
                 self.report("2: no fill is made up", f"{execution_id} of {row['order_id']}")
             return
@@ -205,7 +206,7 @@ class Checker:
             self.report("2: a fill is what the venue says", f"{row} where the venue has {known}")
 
     def _order(self, generation: EngineGeneration, row: Row) -> None:
-        """Compare what a desk tells of an order."""
+        """Check an order that a desk reports."""
         name, key = str(row["id"]), str(row["client_key"])
         if row["status"] == OrderStatus.REJECTED.value:
             self._is_rejected(name)
@@ -217,7 +218,7 @@ class Checker:
             self.report("1: a repeated request is one order", f"{key} was sent as {generation.keys[key]} and as {name}")
 
     def _is_rejected(self, reference: str) -> None:
-        """Compare a rejection that a desk tells with what the venue has."""
+        """Compare a rejection that a desk reports with the venue's record."""
         if reference in self._given:
             self._rejected.add(reference)
         record = self.truth.record(reference)
@@ -239,14 +240,14 @@ class Checker:
             self._came_up(engine)
 
     def _came_up(self, engine: EngineProcess) -> None:
-        """Compare the halts of a new generation with those of the one before."""
+        """Compare the halts of a new generation with those of the previous one."""
         assert engine.runtime is not None  # noqa: S101 - for the type checker
         engines = [each for each in (self._world.engine, self._world.rival) if each is not None and each.is_up]
         if len({each.disk.folder for each in engines}) < len(engines):
             self.report("3: one process owns the state folder", "two engines on it are up")
         if engine.client_id != CLIENT:
             return
-        # What was lifted in the last turn of a generation was not seen there.
+        # A halt lifted in the last turn of a generation was not recorded there.
         for halt in self._halts - self._world.person.lifted:
             if halt not in engine.runtime.engine.gate.halts:
                 self.report("7: a halt is kept", f"{halt} is gone after a restart")
@@ -288,7 +289,7 @@ class Checker:
     # ---- at the end -------------------------------------------------------------------------------------------
 
     def at_the_end(self) -> None:
-        """Compare everything once more: faults have ended long ago."""
+        """Compare everything once more, long after the last fault."""
         engine = self._world.engine
         if engine is None or not engine.is_up or engine.runtime is None:
             self.report("liveness: the desk is up", f"it is {'down' if engine is None else engine.failure!r}")
@@ -327,12 +328,12 @@ class Checker:
                 self.report("3: books and account agree", facts)
 
     def take_in(self) -> None:
-        """Take in what is new at the venue, and look whether it may be."""
+        """Read and check the new executions of the venue."""
         for each in self.truth.take_in():
             self._executed(each)
 
     def _executed(self, executed: Executed) -> None:
-        """Look whether an execution may be."""
+        """Check an execution."""
         self.excuses.executed(executed)
         if executed.client_id == GUARDIAN_CLIENT:
             self.guardian.guardian_traded(executed)
@@ -343,7 +344,7 @@ class Checker:
                 self._targets.executed(executed)
 
     def _can_withdraw(self, owner: str, since_ns: int) -> bool:
-        """Return whether a run has had the time to withdraw an order since then: it runs, and no fault is about."""
+        """Return whether a run has had the time to cancel an order since then: it runs, and there is no fault."""
         engine = self._world.engine
         if self._world.is_storm or engine is None or not engine.is_up or engine.runtime is None:
             return False

@@ -1,4 +1,4 @@
-"""What must hold when a desk has compared its books with TWS and trades again."""
+"""The promises that must hold when a desk has compared its books with TWS and trades again."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ _REQUEST_EXECUTIONS, _EXECUTION, _END = b"7\0", b"11\0", b"55\0"
 
 
 class ComparisonChecks:
-    """Follows which executions clients ask for and are told, and looks whether all are booked as a link comes up."""
+    """Tracks the executions that clients request and receive, and checks that all are booked when a link comes up."""
 
     def __init__(self, truth: Truth, excuses: Excuses, report: Callable[[str, str], None]) -> None:
         self._truth, self._excuses, self._report = truth, excuses, report
-        # _asked_ns: when a client asked for all executions, by its request; _answered_ns: of the last request that was
-        # answered to the end, when it came; _told_ns: when an execution was last told to a client.
+        # _asked_ns: when a client requested all executions, by request; _answered_ns: when the last completely answered
+        # request came; _told_ns: when an execution was last sent to a client.
         self._asked_ns: dict[tuple[int, str], int] = {}
         self._answered_ns: dict[int, int] = {}
         self._told_ns: dict[tuple[int, str], int] = {}
 
     def client_sent(self, peer: Peer, payload: bytes, now_ns: int) -> None:
-        """Take a message of a client."""
+        """Record a client's request for executions."""
         if payload.startswith(_REQUEST_EXECUTIONS):
             fields = decode(INCOMING[7], split(payload), peer.version)
             if not fields["time"]:
                 self._asked_ns[peer.client_id, str(fields["reqId"])] = now_ns
 
     def gateway_sent(self, peer: Peer, frames: bytes, now_ns: int) -> None:
-        """Note which executions a client is told, and that it was told all."""
+        """Record the executions sent to a client, and the end of an answer."""
         for payload in payloads(frames):
             if payload.startswith(_EXECUTION):
                 told = decode(OUTGOING[11], split(payload), peer.version)
@@ -47,11 +47,11 @@ class ComparisonChecks:
                     self._answered_ns[peer.client_id] = asked_ns
 
     def told_ns(self, client_id: int, name: str) -> int:
-        """Return when a client was last told of an execution, 0 if it was not."""
+        """Return when a client was last sent an execution, 0 if never."""
         return self._told_ns.get((client_id, name), 0)
 
     def came_up(self, client_id: int, booked: Container[str], syncing_ns: int) -> None:
-        """Look whether all that was executed before the comparison began is booked."""
+        """Check that all executions before the comparison began are booked."""
         if self._excuses.is_lossy:
             return
         lacking = [
@@ -65,9 +65,9 @@ class ComparisonChecks:
             self._report("3: the book equals the broker's before trading resumes", facts)
 
     def _is_kept_back(self, client_id: int, executed: Executed, syncing_ns: int) -> bool:
-        """Return whether TWS has answered a request of this comparison for all executions, and left this one out.
+        """Return whether TWS answered a request of this comparison for all executions and left this one out.
 
-        The fault `late_acknowledgement` does that: nobody can book what TWS does not tell even on request.
+        The fault `late_acknowledgement` does that: a desk cannot book an execution that TWS withholds even on request.
         """
         is_told = self._told_ns.get((client_id, executed.name), 0) >= syncing_ns
         return self._answered_ns.get(client_id, 0) >= syncing_ns and not is_told

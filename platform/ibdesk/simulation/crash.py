@@ -1,4 +1,4 @@
-"""A crash that is due, and where it falls in what an engine writes in a turn."""
+"""A planned crash, and its place among the writes of an engine's turn."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from ibdesk.simulation.engine_process import EngineProcess
 from ibdesk.simulation.network import Network
 from ibdesk.simulation.plan import Kill
 
-# How long it waits for a turn that writes.
+# The longest wait for a turn that writes.
 _PATIENCE_NS = 2 * SECOND
 
 
 class Crash:
-    """Follows how long the journal's log was at each write, so that log and sockets end at the same moment."""
+    """Tracks the length of the journal's log at each write, so that log and sockets end at the same moment."""
 
     def __init__(self, kill: Kill, now_ns: int, disk: Disk | None) -> None:
         self.kill, self._due_ns = kill, now_ns
-        # _before: how long the log was after the last turn; _sizes: and at each write of this one.
+        # _before: the length of the log after the last turn; _sizes: its length at each write of this turn.
         self._before = 0 if disk is None else disk.log_bytes()
         self._sizes: list[int] = []
 
     def note_write(self, disk: Disk) -> None:
-        """Note how long the log is as something is given to a socket."""
+        """Record the length of the log as data is given to a socket."""
         self._sizes.append(disk.log_bytes())
 
     def note_turn(self, disk: Disk) -> None:
-        """Note how long the log is at the end of a turn."""
+        """Record the length of the log at the end of a turn."""
         self._sizes.clear()
         self._before = disk.log_bytes()
 
     def place(self, engine: EngineProcess, network: Network, now_ns: int) -> tuple[int, int, int] | None:
-        """Return how many writes leave whole, how many bytes of the next, and the bytes of the log; none if not yet."""
+        """Return the number of whole writes, the bytes of the next one and the bytes of the log; None if not yet."""
         kill, writes = self.kill, network.written(engine.process)
         if not writes and now_ns - self._due_ns < _PATIENCE_NS:
             return None
         whole = min(int(kill.writes * (writes + 1)), writes)
         sizes = [self._before, *self._sizes]
-        # Closing a connection is a write of no bytes.
+        # Closing a connection is a write of zero bytes.
         sizes += [engine.disk.log_bytes()] * (writes + 2 - len(sizes))
         log_bytes = sizes[whole + 1]
         piece = 0

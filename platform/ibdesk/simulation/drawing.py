@@ -1,4 +1,4 @@
-"""Drawing a plan: what a seed stands for."""
+"""Drawing a plan from a seed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def plan_of(seed: int) -> Plan:
     latency_ns = chance.choice(((20_000, 200_000), (50_000, 2_000_000), (1_000_000, 150_000_000)))
     guardian_loss = round(chance.uniform(5, 60), 2) if has_guardian and chance.random() < 0.5 else None
     risk = {name: draw(chance) for name, draw in _RISK if chance.random() < 0.4}
-    # Drawn apart, under a number that leaves the seeds of the mutations as they were.
+    # Drawn separately, with a number that leaves the seeds of the mutations unchanged.
     added = random.Random(f"limits 4399/{seed}")  # noqa: S311 - repeatable on purpose
     risk |= {name: draw(added) for name, draw in _RARE_RISK if added.random() < 0.12}
     if added.random() < _LIMITED:
@@ -86,7 +86,7 @@ _RISK: tuple[tuple[str, Callable[[random.Random], float]], ...] = (
     ("max_order_shares", lambda chance: float(chance.randint(2, 6))),
     ("max_orders_per_second", lambda chance: float(chance.randint(1, 3))),
 )
-# Those that may let a desk trade little.
+# Faults that may keep a desk from trading much.
 _RARE_RISK: tuple[tuple[str, Callable[[random.Random], float]], ...] = (
     ("max_notional", lambda chance: float(chance.randint(3, 12) * 100)),
     ("max_daily_loss", lambda chance: round(chance.uniform(4, 60), 2)),
@@ -101,15 +101,15 @@ _GUARDED: tuple[Callable[[random.Random, float], AnyStep], ...] = (
     lambda c, at: Stall(at=at, process="guardian", seconds=round(c.uniform(0.2, 10), 3)),
 )
 _COMBINED = 0.3
-"""How often a seed also draws faults that are rarely worth anything alone."""
+"""The probability that a seed also draws faults that rarely matter alone."""
 
 
 _LIMITED = 0.15
-"""How often a seed also has steps that meet a limit."""
+"""The probability that a seed also has steps that reach a limit."""
 
 
 def _stale(chance: random.Random, symbol: str) -> tuple[list[AnyStep], dict[str, float]]:
-    """Let the market fall silent, and place an order by hand in that silence."""
+    """Silence the market, and place an order by hand in the silence."""
     at = chance.uniform(8, 30)
     silence = Misbehave(at=round(at, 3), fault=msgspec.to_builtins(GoStale(for_seconds=10.0)))
     order = _small(chance, at + 7.5, symbol, None)
@@ -117,7 +117,7 @@ def _stale(chance: random.Random, symbol: str) -> tuple[list[AnyStep], dict[str,
 
 
 def _grown(chance: random.Random, symbol: str) -> tuple[list[AnyStep], dict[str, float]]:
-    """Place a small order far from the market, and let it grow beyond the largest size, which strategies keep."""
+    """Place a small order far from the market, and enlarge it beyond the largest size, which strategies respect."""
     at, most = chance.uniform(4, 40), chance.randint(5, 6)
     order = _small(chance, at, symbol, 0.02)
     grown = Modify(at=round(at + chance.uniform(0.5, 2), 3), by=-0.001, quantity=float(most + chance.randint(1, 4)))
@@ -137,14 +137,14 @@ def _small(chance: random.Random, at: float, symbol: str, offset: float | None) 
 
 
 def _rolled_back(chance: random.Random) -> list[AnyStep]:
-    """Roll the order ids back, and start the desk anew on that."""
+    """Roll the order ids back, and then restart the desk."""
     at = chance.uniform(15, 40)
     fault = msgspec.to_builtins(SetNextOrderId(to=chance.randint(1, 30)))
     return [Misbehave(at=round(at, 3), fault=fault), _kill(chance, round(at + chance.uniform(0.1, 2), 3), ())]
 
 
 def _halted_and_killed(chance: random.Random) -> list[AnyStep]:
-    """Halt, and start the desk anew on that."""
+    """Halt, and then restart the desk."""
     at = chance.uniform(8, 38)
     return [Halt(at=round(at, 3)), _kill(chance, round(at + chance.uniform(0.1, 5), 3), ())]
 
@@ -157,13 +157,13 @@ def _corrected(chance: random.Random) -> list[AnyStep]:
 
 
 def _killed_twice(chance: random.Random) -> list[AnyStep]:
-    """Kill the desk while it starts anew."""
+    """Kill the desk while it restarts."""
     at = chance.uniform(8, 38)
     return [_kill(chance, round(at + later, 3), ()) for later in (0.0, chance.uniform(0.5, 5))]
 
 
 def _lost_and_killed(chance: random.Random) -> list[AnyStep]:
-    """Lose what is said of the next order, and start the desk anew before it is known what became of it."""
+    """Lose the reports about the next order, and restart the desk before its outcome is known."""
     at = chance.uniform(8, 38)
     kinds = (LoseAcknowledgement, TellNothing, RejectNextOrder)
     fault = msgspec.to_builtins(chance.choice(kinds).drawn(chance))

@@ -1,4 +1,4 @@
-"""One simulated engine process: a desk's runtime on the virtual loop, from its start to however it ends."""
+"""One simulated engine process: a desk's runtime on the virtual loop, from its start to its end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TOPICS = (Topic.ORDERS, Topic.FILLS, Topic.LINK, Topic.RUNS, Topic.ALERTS)
 
 
 class _LoadedHere:
-    """Finds strategies without a thread or a process of their own."""
+    """A strategy loader without a separate thread or process."""
 
     async def find(
         self, strategy: Strategy | type[Strategy] | str | Path, parameters: dict[str, object]
@@ -40,7 +40,7 @@ class _LoadedHere:
     async def check_parameters(
         self,
         cls: type[Strategy],
-        source: StrategySource,  # noqa: ARG002 - the class is here
+        source: StrategySource,  # noqa: ARG002 - the class is given
         parameters: dict[str, object],
     ) -> dict[str, Any]:
         """Return all parameters."""
@@ -48,18 +48,18 @@ class _LoadedHere:
 
 
 class EngineProcess:
-    """One generation of an engine: its process, its runtime, and what it tells watchers."""
+    """One generation of an engine: its process, its runtime, and its output."""
 
     def __init__(self, loop: VirtualLoop, name: str, disk: Disk, *, client_id: int, risk: Mapping[str, float]) -> None:
         self.process: Process = loop.process(name)
         self.disk, self.client_id, self._risk = disk, client_id, risk
         self.runtime: Runtime | None = None
         self.commands: Commands | None = None
-        # reader: what the desk tells people, not drained yet.
+        # reader: the desk's feed, not drained yet.
         self.reader: FeedReader | None = None
         self.snapshot: dict[Topic, list[Row]] = {}
         self.has_news = False
-        # failure: what it ended with, None while it runs or where it was closed in good order.
+        # failure: the error that it ended with, None while it runs or after an orderly close.
         self.failure: BaseException | None = None
         self.journal: Path | None = None
         self._stop = asyncio.Event()
@@ -68,14 +68,14 @@ class EngineProcess:
 
     @property
     def is_up(self) -> bool:
-        """Return whether it takes commands."""
+        """Return whether it accepts commands."""
         return self.commands is not None and self.process.is_alive and not self.task.done()
 
     def _note_news(self) -> None:
         self.has_news = True
 
     def close(self) -> None:
-        """Ask it to end in good order."""
+        """Request an orderly end."""
         self._loop.call_soon(self._stop.set, context=self.process.context)
 
     def died(self, network: Network, *, silent_seconds: float = 0.0) -> None:

@@ -1,4 +1,4 @@
-"""What the checker knows of one generation of an engine."""
+"""The checker's record of one generation of an engine."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from ibdesk.simulation.engine_process import EngineProcess
 
 
 class EngineGeneration:
-    """One generation of an engine: how its link stands, what it sent and what it told, and what its journal holds."""
+    """One generation of an engine: the state of its link, its orders and reports, and the content of its journal."""
 
     def __init__(self, engine: EngineProcess, began_ns: int) -> None:
         self.began_ns = began_ns
         self.link, self.was_up, self.syncing_ns, self.up_ns = "", False, 0, 0
         # sent: how often each order was given to the socket, with its first or with other terms.
         self.sent: collections.Counter[str] = collections.Counter()
-        # quantities: how large each order was as it last left.
+        # quantities: the size of each order as it last left.
         self.quantities: dict[str, float] = {}
-        # opened_ns: when orders that open left in the last second.
+        # opened_ns: when opening orders left in the last second.
         self.opened_ns: list[int] = []
-        # keys: the order of each key of a person.
+        # keys: the order of each client key.
         self.keys: dict[str, str] = {}
-        # fills: signed quantity and price by execution id, as the desk tells them.
+        # fills: signed quantity and price by execution id, as the desk reports them.
         self.fills: dict[str, tuple[float, float]] = {}
         self._engine = engine
         self._connection: sqlite3.Connection | None = None
@@ -48,13 +48,13 @@ class EngineGeneration:
         return self._recorded
 
     def unrecorded(self) -> set[str]:
-        """Return the orders it has sent that are not in the journal's file any more, after a loss of power."""
+        """Return the sent orders that are missing in the journal's file after a loss of power."""
         self.close()
         self._connection, self._read, self._recorded = None, 0, collections.Counter()
         return self.sent.keys() - self.recorded().keys()
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Close the journal."""
         if self._connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()

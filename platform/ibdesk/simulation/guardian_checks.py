@@ -1,4 +1,4 @@
-"""What must hold of the guardian's orders, and of a desk whose account it has flattened."""
+"""The promises about the guardian's orders, and about a desk whose account it has flattened."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DUST = 1e-9
 
 
 class GuardianChecks:
-    """Compares what the guardian does and says with what the account holds."""
+    """Compares the guardian's actions and reports with the account."""
 
     def __init__(
         self,
@@ -26,12 +26,12 @@ class GuardianChecks:
     ) -> None:
         self._truth, self._symbols, self._excuses = truth, symbols, excuses
         self._report, self._say = report, say
-        # _finished: the last stop that a guardian has said is done; _seen: all of them, each with its seconds.
+        # _finished: the last stop that a guardian reported as done; _seen: all of them, each with its seconds.
         self._finished, self._has_flattened = "", False
         self._seen: set[tuple[object, object]] = set()
 
     def after_turn(self, guardian: GuardianProcess) -> None:
-        """Look at what a guardian says that it has done."""
+        """Check the stops that a guardian reports as done."""
         finished = guardian.finished
         if not finished or (finished["id"], finished["seconds"]) in self._seen:
             return
@@ -50,7 +50,7 @@ class GuardianChecks:
                 self._report("guardian: flat means flat", f"{symbol}: {self._truth.held(symbol):g} are held")
 
     def desk_traded(self, executed: Executed, halts: Container[str]) -> None:
-        """Look whether a desk opens again what the guardian has closed, while its halt stands."""
+        """Check that a desk does not reopen what the guardian closed, while its halt is in force."""
         after = self._truth.held(executed.symbol)
         before = after - executed.quantity
         if self._finished in halts and self._has_flattened and abs(after) > abs(before) + _DUST:
@@ -58,7 +58,7 @@ class GuardianChecks:
             self._report("guardian: what it has closed stays closed", facts)
 
     def guardian_traded(self, executed: Executed) -> None:
-        """Look whether an order of the guardian has gone through zero."""
+        """Check that an order of the guardian has not crossed zero."""
         after = self._truth.held(executed.symbol)
         before = after - executed.quantity
         if before * after < -_DUST or abs(after) > abs(before) + _DUST:

@@ -19,7 +19,7 @@ GUARDIAN_CLIENT = 90
 
 
 class GuardianProcess:
-    """One generation of the guardian; its log and memory lie in a folder that outlives it."""
+    """One generation of the guardian; its log and memory are in a folder that outlives it."""
 
     def __init__(
         self, loop: VirtualLoop, folder: Path, *, max_daily_loss: float | None, say: Callable[[str], None]
@@ -49,13 +49,13 @@ class GuardianProcess:
 
     @property
     def finished(self) -> dict[str, object]:
-        """Return the last stop that was carried out, empty before the first and while no guardian runs."""
+        """Return the last stop that was carried out, empty before the first or without a running guardian."""
         found = {} if self.watch is None else self.watch.status()["finished"]
         assert isinstance(found, dict)  # noqa: S101 - for the type checker
         return found
 
     def ask(self, do: str) -> None:
-        """Have it do what a person asks for over its socket."""
+        """Send a command over its socket, as a person does."""
 
         def answer() -> None:
             if self.watch is not None:
@@ -64,11 +64,11 @@ class GuardianProcess:
         self._loop.call_soon(answer, context=self.process.context)
 
     def died(self, network: Network) -> None:
-        """End it at once; what it has written stays."""
+        """End it at once; its files stay."""
         self._loop.end(self.process)
         network.died(self.process)
         if self.watch is not None:
-            # The lock of a dead process is gone; ours would stand as long as its descriptor is open here.
+            # The lock of a dead process is gone; this one would last until its descriptor is closed here.
             self.watch.release()
 
     async def _live(self) -> None:

@@ -19,26 +19,26 @@ from ibdesk.clock import SECOND
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-# A turn of a process takes between these many nanoseconds of virtual time.
+# The shortest and the longest turn of a process, in ns of virtual time.
 _TURN_NS = (20_000, 400_000)
-# Where the monotonic clock of the simulated machine stands at the start: no clock begins at zero.
+# The monotonic clock of the simulated machine at the start: no clock begins at zero.
 _SINCE_BOOT_NS = 1_000 * SECOND
 
 
 class Process:
-    """One simulated process: what it has to do, and the context by which its callbacks are known.
+    """One simulated process: its pending work, and the context that marks its callbacks.
 
-    Its callbacks run in the order that asyncio promises; which of several processes has its turn is a matter of chance.
+    Its callbacks run in the order that asyncio promises; chance decides which process has the next turn.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.is_alive = True
-        # skew_ns: by how much its wall clock is ahead of the machine's.
+        # skew_ns: how far its wall clock is ahead of the machine's.
         self.skew_ns = 0
-        # free_ns: from when on it can have its next turn.
+        # free_ns: the earliest time of its next turn.
         self.free_ns = 0
-        # on_turn: called at the end of each of its turns, before what it wrote leaves.
+        # on_turn: called at the end of each of its turns, before its output leaves.
         self.on_turn: Callable[[], None] | None = None
         self.ready: collections.deque[asyncio.Handle] = collections.deque()
         self.timers: list[tuple[int, int, asyncio.TimerHandle]] = []
@@ -46,7 +46,7 @@ class Process:
         self.context.run(PROCESS.set, self)
 
     def due_ns(self) -> int | None:
-        """Return when it can go on at the earliest, None when it has nothing to do."""
+        """Return the earliest time of its next turn, None if it has nothing to do."""
         while self.timers and self.timers[0][2].cancelled():
             heapq.heappop(self.timers)
         if not self.is_alive:
@@ -56,14 +56,14 @@ class Process:
         return max(self.free_ns, self.timers[0][0]) if self.timers else None
 
     def end(self) -> None:
-        """Let nothing of it run any more."""
+        """Stop it for good."""
         self.is_alive = False
         self.ready.clear()
         self.timers.clear()
 
 
 PROCESS: contextvars.ContextVar[Process] = contextvars.ContextVar("process")
-"""The process that the present code belongs to."""
+"""The process that the running code belongs to."""
 
 
 class _Task(asyncio.Task[T]):
@@ -78,13 +78,13 @@ class _Task(asyncio.Task[T]):
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
-    """Runs callbacks, tasks and timers of all processes in one order that a seed decides."""
+    """An event loop for the callbacks, tasks and timers of all processes, in an order decided by a seed."""
 
     def __init__(self, chance: random.Random, *, start_ns: int) -> None:
-        """Make a loop whose wall clock begins at `start_ns`, ns UTC."""
+        """Create a loop whose wall clock begins at `start_ns`, ns UTC."""
         self.now_ns = start_ns
         self.turns = 0
-        # errors: what callbacks raised and nobody caught, by process.
+        # errors: uncaught exceptions of callbacks, by process.
         self.errors: list[tuple[str, str]] = []
         self.processes: list[Process] = []
         # after_turn: called after each turn of a process.
@@ -97,13 +97,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.world = self.process("world")
 
     def next_number(self) -> int:
-        """Return a number that nothing else of this loop has."""
+        """Return a number that is unique in this loop."""
         return next(self._numbers)
 
     # ---- processes --------------------------------------------------------------------------------------------
 
     def process(self, name: str) -> Process:
-        """Begin a process."""
+        """Start a process."""
         process = Process(name)
         process.free_ns = self.now_ns
         self.processes.append(process)
@@ -115,13 +115,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.processes.remove(process)
 
     def run_in(self, process: Process, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
-        """Begin a task of a process."""
+        """Start a task of a process."""
         return self.create_task(work, name=name, context=process.context.copy())
 
     # ---- time -------------------------------------------------------------------------------------------------
 
     def wall_ns(self) -> int:
-        """Return the wall clock of the present process, ns UTC."""
+        """Return the wall clock of the current process, ns UTC."""
         process = PROCESS.get(None)
         return self.now_ns + (process.skew_ns if process is not None else 0)
 
@@ -130,7 +130,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return self.now_ns - self._start_ns + _SINCE_BOOT_NS
 
     def boot_ns(self) -> int:
-        """Return the same: the simulated machine does not sleep, its processes are stopped."""
+        """Return the monotonic clock: the simulated machine does not sleep, its processes are stopped."""
         return self.monotonic_ns()
 
     def time(self) -> float:
@@ -140,7 +140,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     # ---- running ----------------------------------------------------------------------------------------------
 
     def run_while(self, goes_on: Callable[[], bool]) -> None:
-        """Run until `goes_on` says no, or nobody has anything to do."""
+        """Run until `goes_on` returns false, or no process has anything to do."""
         before = events._get_running_loop()
         events._set_running_loop(self)
         try:
@@ -150,7 +150,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             events._set_running_loop(before)
 
     def _step(self) -> bool:
-        """Let the process that is due next have a turn; return whether there was one."""
+        """Give the next process that is due a turn; return whether there was one."""
         due = [(at, process) for process in self.processes if (at := process.due_ns()) is not None]
         if not due:
             return False
@@ -162,14 +162,14 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return True
 
     def _turn(self, process: Process) -> None:
-        """Run what is due of a process, as one iteration of its event loop does."""
+        """Run the due callbacks of a process, as one iteration of its event loop does."""
         self.turns += 1
         while process.timers and process.timers[0][0] <= self.now_ns:
             handle = heapq.heappop(process.timers)[2]
             if not handle.cancelled():
                 process.ready.append(handle)
         for _ in range(len(process.ready)):
-            # It may end itself on the way.
+            # A callback may end its process.
             if not process.is_alive:
                 break
             due = process.ready.popleft()
@@ -180,12 +180,12 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             process.on_turn()
         self.after_turn(process)
 
-    # ---- what asyncio asks of a loop --------------------------------------------------------------------------
+    # ---- the interface of asyncio's event loops ----------------------------------------------------------------
 
     def call_soon(
         self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
-        """Call in the next turn of the process that the context is of."""
+        """Call in the next turn of the context's process."""
         context = contextvars.copy_context() if context is None else context
         handle = asyncio.Handle(callback, args, self, context)
         process = context.get(PROCESS, self.world)
@@ -196,7 +196,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def call_soon_threadsafe(
         self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
-        """Do the same: there is one thread."""
+        """Do the same as `call_soon`: there is one thread."""
         return self.call_soon(callback, *args, context=context)
 
     def call_later(
@@ -206,7 +206,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         *args: *Ts,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
-        """Call so many seconds from now."""
+        """Call after `delay` seconds."""
         return self._call_at_ns(self.now_ns + round(max(0.0, delay) * SECOND), callback, args, context)
 
     def call_at(
@@ -216,7 +216,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         *args: *Ts,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
-        """Call at a time of `time`."""
+        """Call at a time on the clock of `time`."""
         at_ns = round(when * SECOND) - _SINCE_BOOT_NS + self._start_ns
         return self._call_at_ns(at_ns, callback, args, context)
 
@@ -232,7 +232,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return handle
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Take no notice: a cancelled timer is passed over when its time comes."""
+        """Do nothing: a cancelled timer is skipped when its time comes."""
 
     def create_future(self) -> asyncio.Future[Any]:
         """Return a future of this loop."""
@@ -246,7 +246,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
         **_options: Any,
     ) -> asyncio.Task[Any]:
-        """Return a task of the process whose context it is."""
+        """Return a task of the context's process."""
         task: asyncio.Task[Any] = _Task(coro, loop=self, name=name, context=context)
         self._tasks.append(task)
         if len(self._tasks) > 2_000:
@@ -265,7 +265,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return connected
 
     async def create_unix_server(self, protocol_factory: Any, path: Any = None, **_options: Any) -> Any:
-        """Listen at a path; the file is there as that of a socket is."""
+        """Listen at a path, and create its file as a socket does."""
         server = await self.network.create_server(protocol_factory, str(path), 1)
         self._touch(Path(path))
         return server
@@ -280,34 +280,34 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return connected
 
     def run_in_executor(self, _executor: Any, func: Callable[[Unpack[Ts]], T], *args: *Ts) -> asyncio.Future[T]:
-        """Call a function here and now: there are no threads."""
+        """Call a function at once: there are no threads."""
         future: asyncio.Future[T] = self.create_future()
         try:
             future.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001 - whoever waits is told
+        except Exception as error:  # noqa: BLE001 - the future carries any error
             future.set_exception(error)
         return future
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Keep what nobody caught: the checker reports it."""
+        """Store an uncaught exception; the checker reports it."""
         error = context.get("exception")
         words = f"{type(error).__name__}: {error}" if error is not None else ""
         self.errors.append((PROCESS.get(self.world).name, f"{context.get('message')}: {words}"))
 
     def get_debug(self) -> bool:
-        """Return that debugging is off."""
+        """Return False."""
         return False
 
     def is_running(self) -> bool:
-        """Return whether it runs: as long as it is not closed."""
+        """Return whether the loop runs, that is until it is closed."""
         return not self._is_closed
 
     def is_closed(self) -> bool:
-        """Return whether it was closed."""
+        """Return whether the loop was closed."""
         return self._is_closed
 
     def close(self) -> None:
-        """End all, also what ended processes had begun: their coroutines are unwound where nothing hears them."""
+        """End all work, including that of ended processes: their coroutines are unwound without effect."""
         self._is_closed = True
         for process in self.processes:
             process.end()
@@ -315,7 +315,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         with _quietly():
             for task in tasks:
                 if not task.done():
-                    task._log_destroy_pending = False  # type: ignore[attr-defined] # asyncio's own switch
+                    task._log_destroy_pending = False  # type: ignore[attr-defined] # an internal switch of asyncio
                     coroutine = task.get_coro()
                     if coroutine is not None:
                         with contextlib.suppress(BaseException):
@@ -325,7 +325,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Have no running loop: what a `finally` begins now would never be done."""
+    """Unset the running loop, so that work which a `finally` begins is never done."""
     before = events._get_running_loop()
     events._set_running_loop(None)
     try:

@@ -1,4 +1,4 @@
-"""A network in memory: streams that split, delay and cut, and do nothing that TCP would not."""
+"""A network in memory: its streams split, delay and cut data, and do nothing that TCP would not."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 from ibdesk.clock import SECOND
 from ibdesk.simulation.loop import PROCESS, Process, VirtualLoop
 
-# What one read of a socket returns at most, as asyncio's.
+# The most that one read of a socket returns, as in asyncio.
 _READ_BYTES = 256 * 1024
-# What the kernels of both sides take in of what the other side does not read.
+# The capacity of both sides' kernels for data that the other side does not read.
 _KERNEL_BYTES = 256 * 1024
 _MILLISECOND = 1_000_000
 
@@ -23,7 +23,7 @@ _MILLISECOND = 1_000_000
 class End(asyncio.Transport):
     """One end of a connection, as the transport of its protocol.
 
-    What is written leaves at the end of the process's turn, so that a crash can be placed between any two bytes of it.
+    Written data leaves at the end of the process's turn, so that a crash can be placed between any two bytes of it.
     """
 
     def __init__(self, network: Network, process: Process, context: contextvars.Context) -> None:
@@ -35,12 +35,12 @@ class End(asyncio.Transport):
         self._network = network
         self._is_closing = self._is_reading = False
         self._paused = False
-        # _inbox: what has left the other side: when it arrives, and the bytes; None is the end of the stream.
+        # _inbox: the arrival times and bytes of data that has left the other side; None is the end of the stream.
         self._inbox: collections.deque[tuple[int, bytes | None]] = collections.deque()
         self._last_ns = 0
         self.unread_bytes = 0
 
-    # ---- what a protocol asks of its transport ----------------------------------------------------------------
+    # ---- the interface of asyncio's transports ---------------------------------------------------------------
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes at the end of this turn."""
@@ -48,21 +48,21 @@ class End(asyncio.Transport):
             self._network.wrote(self, bytes(data))
 
     def close(self) -> None:
-        """Send what was written, then the end of the stream."""
+        """Send the written data, then the end of the stream."""
         if self.is_open and not self._is_closing:
             self._is_closing = True
             self._network.wrote(self, None)
             self._network.loop.call_soon(self.lose, None, context=self.context)
 
     def abort(self) -> None:
-        """Cut the connection; the other side may lose what it has not read."""
+        """Cut the connection; the other side may lose unread data."""
         if self.is_open:
             self._is_closing = True
             self._network.reset(self)
             self._network.loop.call_soon(self.lose, None, context=self.context)
 
     def is_closing(self) -> bool:
-        """Return whether nothing can be sent any more."""
+        """Return whether nothing can be sent any longer."""
         return self._is_closing or not self.is_open
 
     def pause_reading(self) -> None:
@@ -76,49 +76,49 @@ class End(asyncio.Transport):
             self._read_at(self._network.loop.now_ns)
 
     def is_reading(self) -> bool:
-        """Return whether it reads."""
+        """Return whether reading is not paused."""
         return not self._paused
 
     def get_write_buffer_size(self) -> int:
-        """Return how much waits here because the other side does not read."""
+        """Return the bytes that wait here because the other side does not read."""
         return max(0, self.peer.unread_bytes - _KERNEL_BYTES)
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Return that nothing is limited."""
+        """Return that there are no limits."""
         return 0, 2**31
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Take no notice: writing is never paused here."""
+        """Do nothing: writing is never paused here."""
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return the address of the other side, and nothing else."""
+        """Return the address of the other side; other names have no value."""
         return ("127.0.0.1", 40_000) if name == "peername" else default
 
-    # ---- what arrives -----------------------------------------------------------------------------------------
+    # ---- arriving data ----------------------------------------------------------------------------------------
 
     def arrive(self, at_ns: int, data: bytes | None) -> None:
-        """Take what arrives at `at_ns`, or once all before it has."""
+        """Receive data at `at_ns`, or once all earlier data has arrived."""
         self._last_ns = at_ns = max(at_ns, self._last_ns)
         self._inbox.append((at_ns, data))
         self.unread_bytes += len(data or b"")
         self._read_at(at_ns)
 
     def hold_back(self, until_ns: int) -> None:
-        """Have nothing arrive before `until_ns`."""
+        """Delay all arrivals until `until_ns`."""
         self._inbox = collections.deque((max(at, until_ns), data) for at, data in self._inbox)
         self._last_ns = max(self._last_ns, until_ns)
         if self._inbox:
             self._read_at(until_ns)
 
     def break_off(self) -> None:
-        """Lose the connection now, with all that was not read."""
+        """Lose the connection now, with all unread data."""
         self._inbox.clear()
         self.unread_bytes = 0
         error = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
         self._network.loop.call_soon(self.lose, error, context=self.context)
 
     def lose(self, error: Exception | None) -> None:
-        """Tell the protocol that the connection is gone, once."""
+        """Report the loss of the connection to the protocol, once."""
         if self.is_open:
             self.is_open = False
             self._network.forget(self)
@@ -130,7 +130,7 @@ class End(asyncio.Transport):
         loop.call_later(max(0, at_ns - loop.now_ns) / SECOND, self._read, context=self.context)
 
     def _read(self) -> None:
-        """Hand over what has arrived, as one read of a socket returns it."""
+        """Deliver arrived data, as one read of a socket returns it."""
         if not self.is_open or self._paused or self.protocol is None:
             return
         now_ns, parts, size = self._network.loop.now_ns, [], 0
@@ -154,7 +154,7 @@ class End(asyncio.Transport):
 
 
 class Server:
-    """A listening socket, as `asyncio.Server`."""
+    """A listening socket, like `asyncio.Server`."""
 
     def __init__(
         self, network: Network, process: Process, address: tuple[str, int], factory: Callable[[], Any]
@@ -169,7 +169,7 @@ class Server:
         return self.address
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
         self._network.servers.pop(self.address, None)
 
     async def wait_closed(self) -> None:
@@ -177,26 +177,26 @@ class Server:
 
 
 class Network:
-    """All connections, and what is wrong with them now."""
+    """All connections, and their present faults."""
 
     def __init__(self, loop: VirtualLoop, chance: random.Random, *, latency_ns: tuple[int, int]) -> None:
-        """Make a network on which bytes travel between these many nanoseconds."""
+        """Create a network with a latency between these two values."""
         self.loop = loop
         self.servers: dict[tuple[str, int], Server] = {}
-        # on_write: hears what a process writes before it leaves.
+        # on_write: called with data that a process writes, before it leaves.
         self.on_write: Callable[[End, bytes], None] = lambda _end, _data: None
         self._chance, self._latency_ns = chance, latency_ns
         self._ends: list[End] = []
-        # _written: what processes have written in this turn and has not left yet.
+        # _written: data written in this turn that has not left yet.
         self._written: dict[Process, list[tuple[End, bytes | None]]] = {}
-        # _held_until_ns: until when nothing arrives.
+        # _held_until_ns: no data arrives before this time.
         self._held_until_ns = 0
         self._next_port = 20_000
 
     # ---- connecting -------------------------------------------------------------------------------------------
 
     async def create_server(self, factory: Callable[[], Any], host: str, port: int) -> Server:
-        """Listen in the present process."""
+        """Listen in the current process."""
         if not port:
             self._next_port += 1
             port = self._next_port
@@ -206,7 +206,7 @@ class Network:
         return server
 
     async def create_connection(self, factory: Callable[[], Any], host: str, port: int) -> tuple[End, Any]:
-        """Connect the present process to one that listens."""
+        """Connect the current process to a listening one."""
         await asyncio.sleep(self._latency() / SECOND)
         held_ns = self._held_until_ns - self.loop.now_ns
         if held_ns > 0:
@@ -232,21 +232,21 @@ class Network:
     # ---- bytes ------------------------------------------------------------------------------------------------
 
     def wrote(self, end: End, data: bytes | None) -> None:
-        """Take what a process writes in this turn; None ends the stream."""
+        """Queue data that a process writes in this turn; None ends the stream."""
         if data is not None:
             self.on_write(end, data)
         self._written.setdefault(end.process, []).append((end, data))
 
     def written(self, process: Process) -> int:
-        """Return how many writes of this turn of a process have not left."""
+        """Return the number of writes in this turn of a process that have not left."""
         return len(self._written.get(process, ()))
 
     def bytes_of(self, process: Process, write: int) -> int:
-        """Return how long one write of this turn is."""
+        """Return the length of one write of this turn."""
         return len(self._written[process][write][1] or b"")
 
     def let_go(self, process: Process, *, writes: int | None = None, bytes_of_next: int = 0) -> None:
-        """Let what a process wrote in this turn leave: all, or some whole writes and some bytes of the next."""
+        """Send the writes of a process's turn: all, or some whole writes and some bytes of the next."""
         written = self._written.pop(process, [])
         whole = written if writes is None else written[:writes]
         for end, data in whole:
@@ -260,7 +260,7 @@ class Network:
         if not peer.is_open:
             return
         if data is not None and len(data) > 1 and self._chance.random() < 0.1:
-            # A stream has no messages: what was written at once may come in two reads.
+            # A stream has no messages: one write may arrive in two reads.
             at = self._chance.randrange(1, len(data))
             peer.arrive(at_ns, data[:at])
             data, at_ns = data[at:], at_ns + self._latency()
@@ -269,21 +269,21 @@ class Network:
     def _latency(self) -> int:
         return self._chance.randint(*self._latency_ns)
 
-    # ---- what goes wrong --------------------------------------------------------------------------------------
+    # ---- faults ----------------------------------------------------------------------------------------------
 
     def reset(self, end: End) -> None:
-        """Have the other side of an end find the connection cut."""
+        """Cut the connection as seen by the other side of an end."""
         self._written[end.process] = [each for each in self._written.get(end.process, []) if each[0] is not end]
         self.loop.call_later(self._latency() / SECOND, end.peer.break_off, context=end.peer.context)
 
     def hold(self, seconds: float) -> None:
-        """Have nothing arrive anywhere for so long: packets are lost and sent again."""
+        """Delay all arrivals for some seconds, as lost and repeated packets do."""
         self._held_until_ns = max(self._held_until_ns, self.loop.now_ns + round(seconds * SECOND))
         for end in self._ends:
             end.hold_back(self._held_until_ns)
 
     def release(self) -> None:
-        """Hold nothing any more that is sent from now on."""
+        """End the delay for data sent from now on."""
         self._held_until_ns = 0
 
     def cut(self, process: Process) -> None:
@@ -297,7 +297,7 @@ class Network:
         return (end for end in self._ends if end.process is process)
 
     def died(self, process: Process, *, silent_seconds: float = 0.0) -> None:
-        """Close what an ended process had open, as its kernel does, or say nothing for a while as without power."""
+        """Close the connections of an ended process as its kernel does, or later after a loss of power."""
         self._written.pop(process, None)
         for server in [server for server in self.servers.values() if server.process is process]:
             server.close()
@@ -311,6 +311,6 @@ class Network:
                 self._send(end, None)
 
     def forget(self, end: End) -> None:
-        """Know an end no more."""
+        """Forget an end."""
         if end in self._ends:
             self._ends.remove(end)

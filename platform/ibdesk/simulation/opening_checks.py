@@ -1,4 +1,4 @@
-"""What must hold of an order that opens or adds to a position, new or changed, as it leaves."""
+"""The promises about a new or changed order that opens or enlarges a position, as it leaves."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from ibdesk.simulation.price_checks import PriceChecks
 from ibdesk.simulation.truth import Truth, owner_of
 
 _DUST = 1e-9
-# A little less than the second of the limit: events are stamped when they come, and orders leave a little later.
+# A little less than the limit's second: events are stamped on arrival, and orders leave a little later.
 _WINDOW_NS = 9 * SECOND // 10
-# How long after a link came up, or a halt was lifted, a loss may not have been looked at yet.
+# The time after a link came up, or a halt was lifted, in which a loss may not have been checked yet.
 _SETTLED_NS = 5 * SECOND
-# By how much a price may have moved that the desk goes by.
+# The factor by which the desk's price may have moved.
 _MOVED = 0.05
 
 
 class LeavingOrder(msgspec.Struct, frozen=True):
-    """An order as its bytes leave; `quantity` is signed, and what is left of it."""
+    """An order as its bytes leave; `quantity` is signed and is the remaining one."""
 
     reference: str
     symbol: str
@@ -50,17 +50,17 @@ class OpeningChecks:
         self._truth, self._plan, self._excuses, self._report = truth, plan, excuses, report
         self._comparisons = comparisons
         self.prices = PriceChecks(plan.latency_ns)
-        # lifted_ns: when a halt was lifted last.
+        # lifted_ns: when a halt was last lifted.
         self.lifted_ns = 0
 
     @property
     def may_be_barred(self) -> bool:
-        """Return whether the loss of the day may be beyond its limit."""
+        """Return whether the loss of the day may exceed its limit."""
         lost = self.prices.most_loss(CLIENT, self._truth.executions.values())
         return lost > self._plan.risk.get("max_daily_loss", math.inf) - _DUST
 
     def leaves(self, engine: EngineProcess, generation: EngineGeneration, fields: dict[str, Any], now_ns: int) -> None:
-        """Look at an order that is new, or grows."""
+        """Check an order that is new, or grows."""
         reference = str(fields["orderRef"])
         whole = float(fields["totalQuantity"])
         before, generation.quantities[reference] = generation.quantities.get(reference, 0.0), whole
@@ -83,8 +83,8 @@ class OpeningChecks:
     def _opens(self, engine: EngineProcess, order: LeavingOrder, now_ns: int) -> bool:
         """Return whether it opens a position of its owner, by all that the desk may know.
 
-        What was executed may be on its way to the desk. What a person accepted, or an earlier generation lost, is in
-        books alone.
+        Executions may be on their way to the desk. Accepted outside trades, and those that an earlier generation lost,
+        are only in the books.
         """
         owner, symbol, truth = owner_of(order.reference), order.symbol, self._truth
         known = {each.name for each in truth.executions.values() if self._is_known(engine.client_id, each.name, now_ns)}
@@ -119,7 +119,7 @@ class OpeningChecks:
     def _priced(self, engine: EngineProcess, generation: EngineGeneration, order: LeavingOrder, now_ns: int) -> None:
         risk, symbol, client = self._plan.risk, order.symbol, engine.client_id
         patience = risk.get("max_price_age_shares", math.inf)
-        # Where a generation was told of no price at all, an order that states one leaves.
+        # If a generation was sent no price at all, a limit order may leave.
         goes_by_its_own = order.limit is not None and not self.prices.was_told_since(
             generation.began_ns, client, symbol
         )
@@ -128,7 +128,7 @@ class OpeningChecks:
             self._report("9: no order leaves on a price older than its limit", facts)
         most, price = risk.get("max_notional", math.inf), order.limit
         if price is None:
-            # Of all prices that the desk may go by, the one at which the order is worth least, and a little less.
+            # The possible price of the desk at which the order is worth least, and a little less.
             price = self.prices.best(client, symbol, -abs(order.quantity), now_ns) * (1 - _MOVED)
         if abs(order.quantity) * price > most * (1 + _DUST):
             self._report("limits: no order is worth more than its limit", f"{order} at {price:g}, {most:g} is allowed")

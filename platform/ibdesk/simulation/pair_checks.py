@@ -1,4 +1,4 @@
-"""Both of two orders that protected one position are filled: what that takes a book beyond zero."""
+"""Pairs of orders that protect one position and both fill: the quantity by which they take a book past zero."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DUST = 1e-9
 
 
 class Protective(msgspec.Struct):
-    """An order that only reduced its owner's book when it came; `siblings`: what others like it filled since."""
+    """An order that only reduced its owner's book when it came; `siblings`: later fills of others like it."""
 
     reference: str
     owner: str
@@ -22,34 +22,34 @@ class Protective(msgspec.Struct):
 
 
 class PairChecks:
-    """Follows orders that protect a position, and what two of them for the same one open together.
+    """Tracks orders that protect a position, and the position that two of them for the same one open together.
 
-    No limit is in the way of such an order. One is filled, and the other one, which now opens, can be filled before a
-    run withdraws it: only an order group of the venue (OCA) prevents that.
+    No limit stops such an order. One fills, and the other one, which now opens, can fill before a run cancels it: only
+    an order group of the venue (OCA) prevents that.
     """
 
     def __init__(self, truth: Truth, can_withdraw: Callable[[str, int], bool]) -> None:
-        """Follow nothing yet.
+        """Create a tracker.
 
         Args:
-            truth: What happened at the venue.
-            can_withdraw: Whether a run has had the time, undisturbed, to withdraw an order since then (ns UTC).
+            truth: The events at the venue.
+            can_withdraw: Whether a run has had the time, undisturbed, to cancel an order since then (ns UTC).
         """
         self._truth, self._can_withdraw = truth, can_withdraw
         self._orders: dict[str, Protective] = {}
-        # _filled_ns: when one of an owner's protective orders was filled last; _excess: what they hold beyond zero.
+        # _filled_ns: when one of an owner's protective orders last filled; _excess: their position past zero.
         self._filled_ns: dict[tuple[str, str], int] = {}
         self._excess: dict[tuple[str, str], float] = {}
 
     def comes(self, reference: str, symbol: str, quantity: float) -> None:
-        """Take a new order of a signed quantity."""
+        """Record a new order of a signed quantity."""
         owner = owner_of(reference)
         moved = self._truth.moved_by(owner, symbol)
         if moved * quantity < 0 and abs(quantity) <= abs(moved) + _DUST:
             self._orders[reference] = Protective(reference, owner, symbol, quantity)
 
     def executed(self, executed: Executed) -> None:
-        """Take what was executed."""
+        """Record an execution."""
         owner, symbol = owner_of(executed.order), executed.symbol
         key, moved = (owner, symbol), self._truth.moved_by(owner, symbol)
         order = self._orders.get(executed.order)
@@ -65,7 +65,7 @@ class PairChecks:
             self._excess[key] = _signed(min(abs(excess), abs(moved)), moved)
 
     def excess(self, symbol: str) -> float:
-        """Return what is held beyond zero by such orders of all owners."""
+        """Return the position past zero by such orders of all owners."""
         return sum(quantity for (_, of), quantity in self._excess.items() if of == symbol)
 
 

@@ -19,20 +19,19 @@ if TYPE_CHECKING:
     from ibdesk.desk.runtime import Runtime
     from ibdesk.simulation.world import World
 
-# Seconds after the storm: when all runs are stopped and what they hold is closed, and when an order by hand is placed
-# to see that the desk trades, and placed again if it was denied: no order of a strategy rests then that it would trade
-# with.
+# Seconds after the storm: when all runs are stopped and their positions closed, and when a probe order is placed by
+# hand, and placed again if it was denied. No order of a strategy is open then that it could trade with.
 STOPS_AT, PROBES_AT, PROBES_AGAIN_AT = 30.0, 38.0, 41.5
 _FRESH_NS = 15 * SECOND
 _OPEN = (RunState.RUNNING, RunState.ORPHANED)
 
 
 class Person:
-    """Gives the plan's commands to whichever engine is up, and hears what becomes of them."""
+    """Gives the plan's commands to the running engine, and receives the answers."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        # lifted: halts that the person has asked to lift.
+        # lifted: halts that the person has requested to lift.
         self.lifted: set[str] = set()
         self._ended: set[str] = set()
         self._started_on: object = None
@@ -53,7 +52,7 @@ class Person:
         }
 
     def begin(self) -> None:
-        """Look after the desk from now on."""
+        """Begin to supervise the desk."""
         self._world.spawn(self._look_after(), "person")
 
     async def _look_after(self) -> None:
@@ -74,15 +73,15 @@ class Person:
                 self._put_in_order(engine.runtime)
 
     def _put_in_order(self, runtime: Runtime) -> None:
-        """Lift what is halted, and accept what was traded elsewhere."""
+        """Lift halts, and accept outside trades."""
         guardian = self._world.guardian
         if guardian is not None and guardian.is_busy:
-            # What the guardian does is not undone while it does it.
+            # The guardian's work is not undone while it is in progress.
             return
-        # Also after the runs are stopped: the guardian may act on the loss that closing them has made.
+        # Also after the runs are stopped: the guardian may act on the loss of closing them.
         for halt in list(runtime.engine.gate.halts):
             self._lift(halt)
-        # Also then: what the guardian closed meanwhile is not closed by a run as well.
+        # Also then, so that a run does not close what the guardian has closed already.
         for symbol in list(runtime.engine.orders.outside.uncovered):
             self._accept(symbol)
 
@@ -107,7 +106,7 @@ class Person:
         engine = self._world.engine
         self._stop(step.strategy, flatten=step.flatten)
         if engine is not None and engine.is_up:
-            # Otherwise nobody has heard of it, and the strategy is started again.
+            # Otherwise the command was lost, and the strategy is started again.
             self._ended.add(step.strategy)
 
     def _reparameterize(self, step: steps.Reparameterize) -> None:
@@ -140,13 +139,13 @@ class Person:
                 except LinkError:
                     raise
                 except DeskError:
-                    # It was left with other parameters: it goes on with those of now.
+                    # It was left with other parameters: it continues with the current ones.
                     runs = self._runs(name)
                     if not runs:
                         raise
                     await commands.start(ALL[name], on=symbols, warm_up=8, run_id=runs[0])
             except LinkError:
-                # Asked again at the next look.
+                # Requested again at the next look.
                 self._started_on = None
                 raise
 
@@ -199,7 +198,7 @@ class Person:
     # ---- after the storm --------------------------------------------------------------------------------------
 
     def calms_down(self) -> None:
-        """Put everything in order from now on."""
+        """Restore order from now on."""
         self._is_calm = True
         self._world.at(self._world.seconds + PROBES_AT, self._place_probe)
         self._world.at(self._world.seconds + PROBES_AGAIN_AT, self._probe_again)
@@ -210,7 +209,7 @@ class Person:
         symbol, engine = self._world.plan.symbols[0], self._world.engine
         runtime = None if engine is None else engine.runtime
         held = 0.0 if runtime is None else runtime.engine.portfolio.held(symbol)
-        # Each attempt is a request of its own. Towards flat, so that no limit of the plan is in the way.
+        # Each attempt is a new request. It goes towards flat, so that no limit of the plan blocks it.
         side = "sell" if held > 0 else "buy"
 
         async def place(commands: Commands) -> None:
@@ -219,7 +218,7 @@ class Person:
         self._ask("probe", place)
 
     def _probe_again(self) -> None:
-        """Place the probe once more where it was denied: closing all may have had the guardian halt the account."""
+        """Place the probe again if it was denied: closing all may have made the guardian halt the account."""
         if not self._probe:
             self._place_probe()
 
@@ -230,7 +229,7 @@ class Person:
             self._stop(name, flatten=True)
 
     def _look_at_runs(self) -> None:
-        """Look whether each strategy is one run, and hears of the market."""
+        """Check that each strategy is one run, and receives market data."""
         world, engine = self._world, self._world.engine
         if engine is None or engine.runtime is None or not engine.is_up:
             return
@@ -238,7 +237,7 @@ class Person:
             runs = self._runs(name)
             if len(runs) > 1 and not world.checker.excuses.has_lost_power:
                 world.checker.report("1: a start that is repeated is one run", f"{runs}")
-        # A run that was asked to stop as the desk died is left by it, and is not started again.
+        # A run that was stopping as the desk died remains orphaned, and is not started again.
         is_running = any(self._runs(name) for name in world.plan.strategies if name not in self._ended)
         for symbol in world.plan.symbols if is_running else ():
             market = engine.runtime.engine.markets.get(symbol)
@@ -247,7 +246,7 @@ class Person:
                 world.checker.report("liveness: quotes come again", f"the last one of {symbol} came at {at_ns}")
 
     def at_the_end(self, report: Callable[[str, str], None]) -> None:
-        """Look whether the desk has traded, and holds nothing for runs that were closed."""
+        """Check that the desk has traded, and holds nothing for runs that were closed."""
         world = self._world
         engine, truth = world.engine, world.checker.truth
         if engine is None or engine.runtime is None:
@@ -268,7 +267,7 @@ class Person:
     # ---- asking -----------------------------------------------------------------------------------------------
 
     def _ask(self, what: str, make: Callable[[Commands], Awaitable[Any]]) -> None:
-        """Give a command to the engine that is up; what it answers is part of the story."""
+        """Send a command to the running engine; its answer is part of the story."""
         world = self._world
         engine = world.engine
         if engine is None or not engine.is_up or engine.commands is None:
@@ -282,7 +281,7 @@ class Person:
                 world.trace.note(f"{what}: done")
             except IbdeskError as error:
                 world.trace.note(f"{what}: {error}")
-            except Exception as error:  # noqa: BLE001 - a command that fails otherwise is a fault of the product
+            except Exception as error:  # noqa: BLE001 - any other error of a command is a bug of the product
                 world.checker.report("a command fails with an error that people understand", f"{what}: {error!r}")
 
         world.loop.run_in(engine.process, carry_out(), what)

@@ -1,4 +1,4 @@
-"""What a seed stands for: a market, strategies, and a schedule of commands and faults."""
+"""The plan of a seed: a market, strategies, and a schedule of commands and faults."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 
 SYMBOLS = ("AAPL", "MSFT")
-# How long faults and commands go on, and how long the desk then has until all must be well, virtual seconds.
+# The duration of faults and commands, and then of the recovery until all must be well, virtual seconds.
 STORM_SECONDS, SETTLE_SECONDS = 45.0, 45.0
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
-    """Something that happens `at` so many seconds after the start."""
+    """Something that happens `at` seconds after the start."""
 
     at: float
 
@@ -51,17 +51,17 @@ class Stall(Step, frozen=True, tag="stall"):
 
 
 class FillDisk(Step, frozen=True, tag="fill_disk"):
-    """Let the desk's journal grow no more for a while."""
+    """Fill the disk of the desk's journal for a while."""
 
     seconds: float
 
 
 class Restart(Step, frozen=True, tag="restart"):
-    """Close the desk in good order; it is started again."""
+    """Close the desk in good order; it is restarted."""
 
 
 class HoldNetwork(Step, frozen=True, tag="hold_network"):
-    """Let no byte arrive for a while."""
+    """Let no data arrive for a while."""
 
     seconds: float
 
@@ -71,7 +71,7 @@ class CutLink(Step, frozen=True, tag="cut_link"):
 
 
 class KillGateway(Step, frozen=True, tag="kill_gateway"):
-    """Kill the gateway, which is started again with the state that it has kept."""
+    """Kill the gateway, which is restarted with its stored state."""
 
     down_seconds: float
 
@@ -98,30 +98,30 @@ class Halt(Step, frozen=True, tag="halt"):
 
 
 class Lift(Step, frozen=True, tag="lift"):
-    """Lift a halt that holds."""
+    """Lift a halt in force."""
 
 
 class Place(Step, frozen=True, tag="place"):
-    """Place an order by hand; asked twice with the same key where `is_repeated`."""
+    """Place an order by hand, twice with the same key if `is_repeated`."""
 
     symbol: str
     side: str
     quantity: float
-    # offset: how far a limit is from the last price, as a fraction; None places at the market.
+    # offset: the distance of a limit from the last price, as a fraction; None places at the market.
     offset: float | None
     key: str
     is_repeated: bool
 
 
 class Modify(Step, frozen=True, tag="modify"):
-    """Change the limit of the oldest open limit order by a fraction, and its quantity where one is given."""
+    """Change the limit of the oldest open limit order by a fraction, and its quantity if one is given."""
 
     by: float
     quantity: float | None = None
 
 
 class Cancel(Step, frozen=True, tag="cancel"):
-    """Withdraw the oldest open order, or all."""
+    """Cancel the oldest open order, or all."""
 
     every: bool
 
@@ -155,13 +155,13 @@ class StopAll(Step, frozen=True, tag="stop_all"):
 
 
 class KillGuardian(Step, frozen=True, tag="kill_guardian"):
-    """Kill the guardian, which is started again with what it has kept."""
+    """Kill the guardian, which is restarted with its stored state."""
 
     down_seconds: float
 
 
 class AcceptOutside(Step, frozen=True, tag="accept_outside"):
-    """Have what was traded outside booked to those whose positions it took."""
+    """Book outside trades to the runs whose positions they took."""
 
     symbol: str
 
@@ -191,7 +191,7 @@ AnyStep = (
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """One simulation in full: the same plan gives the same history, to the byte."""
+    """One complete simulation: the same plan gives the same history, to the byte."""
 
     seed: int
     strategies: tuple[str, ...]
@@ -199,11 +199,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     symbols: tuple[str, ...] = SYMBOLS
     yearly_volatility: float = 2.0
     partial: bool = False
-    # latency_ns: between which nanoseconds bytes travel.
+    # latency_ns: the bounds of the travel time of data.
     latency_ns: tuple[int, int] = (50_000, 2_000_000)
     storm_seconds: float = STORM_SECONDS
-    # has_guardian: whether one stands beside the desk, and from which loss of the day on it flattens.
+    # has_guardian: whether there is a guardian, and the loss of the day at which it flattens.
     has_guardian: bool = False
     guardian_loss: float | None = None
-    # risk: limits that are not the usual ones, by name.
+    # risk: limits that differ from the usual ones, by name.
     risk: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Small strategies that use every way in which a strategy can trade."""
+"""Small strategies that use every way of trading."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class Trend(Strategy):
         return {"average": pl.col("close").ewm_mean(span=self.span, adjust=False)}
 
     def target(self) -> pl.Expr:
-        """Return the position that is wanted."""
+        """Return the wanted position."""
         return pl.when(pl.col("close") > pl.col("average")).then(self.size).otherwise(-self.size)
 
 
 class Bracket(Strategy):
-    """Buys, then leaves a limit above and a stop below; the one that is filled withdraws the other."""
+    """Buys, then places a limit above and a stop below; the one that fills cancels the other."""
 
     size: int = 4
 
     def on_start(self) -> None:
-        """Withdraw what lost its position while the strategy was away."""
+        """Cancel orders that lost their position while the strategy was away."""
         for symbol in self.symbols:
             if not self.position(symbol).quantity:
                 self._withdraw_all(symbol)
@@ -52,7 +52,7 @@ class Bracket(Strategy):
             self.buy(bar.instrument, self.size)
 
     def on_fill(self, fill: Fill) -> None:
-        """Protect what was bought, withdraw the rest of a bracket that has done its work."""
+        """Protect a new position, and cancel the rest of a bracket that is done."""
         symbol = fill.instrument
         if fill.side is Side.BUY:
             self.sell(symbol, fill.quantity, limit=round(fill.price * 1.002, 2))
@@ -66,17 +66,17 @@ class Bracket(Strategy):
 
 
 class Quoter(Strategy):
-    """Keeps a limit order near the market, and moves or withdraws it by a timer."""
+    """Keeps a limit order near the market, and moves or cancels it by a timer."""
 
     size: int = 2
     seconds: float = 2.5
 
     def on_start(self) -> None:
-        """Begin to count."""
+        """Start the timer."""
         self.after(self.seconds, "move")
 
     def on_timer(self, name: str) -> None:
-        """Move each open order, or place one, or withdraw it at each seventh time."""
+        """Move each open order, or place one; at each seventh time cancel it."""
         self.after(self.seconds, name)
         count = self.state["count"] = self.state.get("count", 0) + 1
         for symbol in self.symbols:
@@ -100,11 +100,11 @@ class Flicker(Strategy):
     every: int = 11
 
     def on_quote(self, quote: Quote) -> None:
-        """Count the quotes, and trade at each so many-th."""
+        """Count the quotes, and trade at every n-th."""
         count = self.state["count"] = self.state.get("count", 0) + 1
         if count % self.every == 0:
             self.order_target(quote.instrument, 0 if self.position(quote.instrument).quantity else 1)
 
 
 ALL: dict[str, type[Strategy]] = {each.__name__: each for each in (Swing, Trend, Bracket, Quoter, Flicker)}
-"""All of them by name."""
+"""All strategies by name."""

@@ -1,4 +1,4 @@
-"""What must hold of the positions that runs and people lead an account to."""
+"""The promises about the positions that runs and people lead an account to."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from ibdesk.simulation.strategies import ALL
 from ibdesk.simulation.truth import Executed, Truth, owner_of
 
 _DUST = 1e-9
-# Between which multiples of its size a strategy's position stays, however its orders fare.
+# The multiples of its size between which a strategy's position stays, whatever happens to its orders.
 _BOUNDS = {"Swing": (0, 1), "Trend": (-1, 1), "Flicker": (0, 1)}
 
 
 class TargetChecks:
-    """Compares what was executed with the targets of runs and the largest position."""
+    """Compares executions with the targets of runs and the largest position."""
 
     def __init__(self, truth: Truth, plan: Plan, pairs: PairChecks, report: Callable[[str, str], None]) -> None:
         self._truth, self._plan, self._pairs, self._report = truth, plan, pairs, report
 
     def executed(self, executed: Executed) -> None:
-        """Look whether an execution has overshot a target or a limit."""
+        """Check that an execution has not overshot a target or a limit."""
         owner = owner_of(executed.order)
         strategy = owner.partition("-")[0]
         most = self._plan.risk.get("max_position_shares", math.inf)
         held = self._truth.held(executed.symbol)
         moved = self._truth.moved_by(owner, executed.symbol)
         before = moved - executed.quantity
-        # Getting out is always allowed: what only reduces its owner's book may leave the account with another's.
+        # Closing is always allowed: reducing the owner's book may leave the account with another owner's position.
         reduces = before * executed.quantity < 0 and abs(executed.quantity) <= abs(before) + _DUST
         explained = self._pairs.excess(executed.symbol)
         if min(abs(held), abs(held - explained)) > most + _DUST and not reduces:

@@ -1,4 +1,4 @@
-"""A digest of all that happened, by which two runs of a seed are compared, and the story of it for people."""
+"""A digest of all events, which compares two runs of a seed, and their story for people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ibdesk.simulation.loop import VirtualLoop
 
 
 class Trace:
-    """What was written to sockets, and what the world did, in order and with the time."""
+    """The bytes written to sockets and the world's actions, in order and with the time."""
 
     def __init__(self, loop: VirtualLoop, *, verbose: bool) -> None:
         self._loop, self._is_verbose = loop, verbose
@@ -23,14 +23,14 @@ class Trace:
         return self._hash.hexdigest()
 
     def wrote(self, process: str, data: bytes) -> None:
-        """Take what a process writes to a socket."""
+        """Add data that a process writes to a socket."""
         self._hash.update(f"{self._loop.now_ns} {process} {len(data)} ".encode())
         self._hash.update(data)
 
     def note(self, text: str, *, detail: str = "") -> None:
-        """Take what the world does; told at once where that is wanted.
+        """Add an action of the world, and print it if verbose.
 
-        A detail is told only: it may name a folder or a process of this machine, which no two runs share.
+        A detail is only printed: it may name a folder or a process of this machine, which no two runs share.
         """
         self._hash.update(f"{self._loop.now_ns} {text}\n".encode())
         if self._is_verbose:

@@ -1,4 +1,4 @@
-"""What really happened at the venue, gathered from the gateway itself and from nothing that the desk says."""
+"""The true events at the venue, collected from the gateway itself and never from the desk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SentOrder(msgspec.Struct, frozen=True):
 
 
 class Executed(msgspec.Struct, frozen=True):
-    """One execution as it stands, corrections included; `name` is its id without the number of the correction."""
+    """One execution with its corrections; `name` is its id without the number of the correction."""
 
     name: str
     id: str
@@ -37,19 +37,19 @@ class Truth:
     def __init__(self) -> None:
         # sent: orders by their reference, as they came.
         self.sent: dict[str, SentOrder] = {}
-        # by_number: the reference under which a client's order number came first.
+        # by_number: the first reference of a client's order number.
         self.by_number: dict[tuple[int, int], str] = {}
         self.executions: dict[str, Executed] = {}
         self._gateway: Gateway | None = None
         self._seen: list[object] = []
 
     def look_at(self, gateway: Gateway) -> None:
-        """Follow a gateway, or its next generation."""
+        """Track a gateway, or its next generation."""
         self._gateway = gateway
         self._seen = []
 
     def take_in(self) -> list[Executed]:
-        """Take in what is new at the venue, and return it."""
+        """Read the new events at the venue, and return the executions."""
         if self._gateway is None:
             return []
         found = self._gateway.venue.executions
@@ -78,22 +78,22 @@ class Truth:
         return new
 
     def record(self, reference: str) -> OrderRecord | None:
-        """Return what the venue has of an order, by its reference."""
+        """Return the venue's record of an order, by its reference."""
         if self._gateway is None:
             return None
         sent = self.sent.get(reference)
         return None if sent is None else self._gateway.venue.find_order(sent.client_id, sent.order_id)
 
     def open_orders(self, client_id: int) -> list[OrderRecord]:
-        """Return the orders of a client that are open at the venue."""
+        """Return a client's open orders at the venue."""
         return [] if self._gateway is None else list(self._gateway.venue.open_orders(client_id))
 
     def held(self, symbol: str) -> float:
-        """Return what the account holds, as the sum of all executions."""
+        """Return the account's position as the sum of all executions."""
         return sum(each.quantity for each in self.executions.values() if each.symbol == symbol)
 
     def moved_by(self, owner: str, symbol: str, among: Container[str] | None = None) -> float:
-        """Return what the orders of a run have moved, among all executions or those of these names."""
+        """Return the quantity traded by the orders of a run, over all executions or those of these names."""
         return sum(
             each.quantity
             for each in self.executions.values()

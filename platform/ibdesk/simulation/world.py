@@ -1,4 +1,4 @@
-"""Gateway, engines, a person and what befalls them, on one virtual clock."""
+"""The simulated world on one virtual clock: gateway, engines, guardian, a person, and their faults."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from ibdesk.simulation.person import Person
 from ibdesk.simulation.plan import AnyStep, Plan
 from ibdesk.simulation.trace import Trace
 
-# Where every simulation begins: a Monday, 10:00 in New York.
+# The start of every simulation: a Monday, 10:00 in New York.
 START_NS = 1_795_446_000 * SECOND
-# How long a service manager waits before it starts an engine that has ended.
+# The time until a service manager restarts an engine that has ended.
 _RESTART_SECONDS = (0.5, 3.0)
 
 
 class SeedResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a simulation came to."""
+    """The result of a simulation."""
 
     plan: Plan
     violation: Violation | None
@@ -54,7 +54,7 @@ class World:
     def __init__(self, plan: Plan, folder: Path, *, verbose: bool = False) -> None:
         chance = random.Random(f"world {plan.seed}")  # noqa: S311 - repeatable on purpose
         self.plan, self.chance = plan, chance
-        # It has what runs here, not readers of files, signals or processes.
+        # It lacks asyncio's file readers, signals and subprocesses, which nothing here uses.
         self.loop = loop = VirtualLoop(chance, start_ns=START_NS)  # type: ignore[abstract]
         self.network = loop.network = Network(loop, chance, latency_ns=plan.latency_ns)
         self.trace = Trace(loop, verbose=verbose)
@@ -70,7 +70,7 @@ class World:
         # is_storm: whether faults and commands still come.
         self.is_storm = True
         self.person = Person(self)
-        # _crash: what is about to kill the engine.
+        # _crash: the crash that is about to kill the engine.
         self._crash: Crash | None = None
         self._loses_power = any(isinstance(step, steps.Kill) and step.is_power_loss for step in plan.steps)
         self._faults: dict[type, Callable[[Any], None]] = {
@@ -97,7 +97,7 @@ class World:
     # ---- running ----------------------------------------------------------------------------------------------
 
     def run(self, until: float | None = None) -> SeedResult:
-        """Run to the end, to the first violation, or `until` so many virtual seconds have passed."""
+        """Run to the end, to the first violation, or for `until` virtual seconds."""
         end = self.plan.storm_seconds + steps.SETTLE_SECONDS if until is None else until
         with machine_time(self.loop):
             try:
@@ -128,12 +128,12 @@ class World:
         )
 
     def at(self, seconds: float, action: Any) -> None:
-        """Do something so many virtual seconds after the start."""
+        """Call `action` this many virtual seconds after the start."""
         delay = seconds - self.seconds
         self.loop.call_later(delay, action, context=self.loop.world.context)
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        """Begin a task of the world itself."""
+        """Start a task of the world itself."""
         return self.loop.run_in(self.loop.world, work, name)
 
     # ---- processes --------------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ class World:
         self.at(self.seconds + self.chance.uniform(*_RESTART_SECONDS), self._start_engine)
 
     def in_gateway(self, action: Any) -> None:
-        """Have the gateway's process do something."""
+        """Run `action` in the gateway's process."""
         if self.gateway_process is not None and self.gateway_process.is_alive:
             self.loop.call_soon(action, context=self.gateway_process.context)
 
@@ -216,7 +216,7 @@ class World:
             self._crash.note_turn(engine.disk)
 
     def _look_at_guardian(self, guardian: GuardianProcess) -> None:
-        """Take note that the guardian has finished a stop, or has ended by itself."""
+        """Record that the guardian has finished a stop, or has ended by itself."""
         self.checker.guardian.after_turn(guardian)
         if guardian.task.done():
             self.trace.note("guardian ended", detail=repr(guardian.failure))
@@ -234,7 +234,7 @@ class World:
         return None
 
     def _ended(self, engine: EngineProcess) -> None:
-        """Take note that an engine has ended by itself."""
+        """Record that an engine has ended by itself."""
         self.trace.note(f"{engine.process.name} ended", detail=repr(engine.failure))
         if not engine.task.cancelled():
             error = engine.task.exception()
@@ -282,7 +282,7 @@ class World:
             self.network.cut(self.engine.process)
 
     def _dies(self, engine: EngineProcess) -> bool:
-        """Kill the engine where that is due; return whether it is dead."""
+        """Kill the engine if that is due; return whether it is dead."""
         crash = self._crash
         if crash is None:
             return False
@@ -334,7 +334,7 @@ class World:
 
         def strike() -> None:
             assert gateway is not None  # noqa: S101 - for the type checker
-            # A fault may have nothing to strike at, such as an order of which there is none.
+            # A fault may have no target, such as an order when there is none.
             gateway.faults.cause(fault)
 
         self.in_gateway(strike)
@@ -348,7 +348,7 @@ class World:
         self.at(self.seconds + step.seconds, rival.close)
 
     def _calm_down(self) -> None:
-        """End all faults; from now on everything must become well."""
+        """End all faults; from now on everything must recover."""
         self.is_storm = False
         self.checker.excuses.calms_down()
         self._crash = None
@@ -371,14 +371,14 @@ class World:
 
 
 def simulate(plan: Plan, *, until: float | None = None, verbose: bool = False) -> SeedResult:
-    """Run one plan in a folder of its own, which is removed afterwards."""
+    """Run one plan in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="ibdesk-simulation-", dir=_memory()) as folder, _apart(Path(folder)):
         return World(plan, Path(folder), verbose=verbose).run(until)
 
 
 @contextlib.contextmanager
 def _apart(folder: Path) -> Iterator[None]:
-    """Keep the halts of the simulated account in its own folder, and the log silent."""
+    """Keep the halts of the simulated account in its own folder, and silence the log."""
     disabled, accounts = logging.root.manager.disable, os.environ.get("IBDESK_ACCOUNTS")
     logging.disable(logging.CRITICAL)
     os.environ["IBDESK_ACCOUNTS"] = str(folder / "accounts")
@@ -393,6 +393,6 @@ def _apart(folder: Path) -> Iterator[None]:
 
 
 def _memory() -> str | None:
-    """Return a folder in memory where there is one: the simulated disk decides what is synced."""
-    shm = Path("/dev/shm")  # noqa: S108 - only a name that nobody knows is made there
+    """Return a folder in memory if there is one: the simulated disk decides what is synced."""
+    shm = Path("/dev/shm")  # noqa: S108 - only a random name is created there
     return str(shm) if shm.is_dir() else None
