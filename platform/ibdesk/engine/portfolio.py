@@ -81,9 +81,9 @@ class Portfolio:
         return True
 
     def charge(self, execution_id: str, commission: float, currency: str) -> bool:
-        """Book the commission of an execution once, a corrected one in place of the first; return whether it was news.
+        """Book the commission of an execution once, a corrected one in place of the first; return whether it was new.
 
-        It may be told before the execution.
+        It can be reported before the execution.
         """
         before, paid_in = self._charged.get(execution_id, (0.0, currency))
         if execution_id in self._charged and (before, paid_in or currency) == (commission, currency):

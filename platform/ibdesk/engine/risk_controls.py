@@ -1,9 +1,9 @@
-"""The table of risk controls: what three rule books name, what ibdesk does about it, and which test shows it.
+"""The table of risk controls: the controls of three rule books, the rules of ibdesk, and the tests that show them.
 
 The sources are FIA's "Best Practices For Automated Trading Risk Controls And System Safeguards" (July 2024), SEC rule
 15c3-5 and RTS 6, the Commission Delegated Regulation (EU) 2017/589. Article 15(1) to (3) of RTS 6 was read; all other
 paragraph numbers, and the names of FIA's controls, are from memory. Both regulations bind firms; for a person who
-trades an account of their own they are a yardstick.
+trades their own account they are a yardstick.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ FIA, SEC, RTS = "FIA 2024", "SEC 15c3-5", "RTS 6"
 
 
 class RiskControl(msgspec.Struct, frozen=True, kw_only=True):
-    """One control, who names it, and what stands for it here.
+    """One control, its sources, and the rule for it here.
 
-    `tests` are files of the repository with the name of a test. `missing` says what of it is not covered; a control
+    `tests` are files of the repository with the name of a test. `missing` names the part that is not covered; a control
     without a rule is not covered at all.
     """
 
@@ -55,7 +55,7 @@ CONTROLS: tuple[RiskControl, ...] = (
         name="Maximum position",
         sources=(f"{FIA}: maximum intraday position", f"{SEC}(c)(1)(i)", f"{RTS} Art. 15(4)"),
         rule="An order that could lead the account's position in an instrument beyond its limit, open orders of all "
-        "runs counted in the worst case, is denied; a run may have a budget of its own.",
+        "runs counted in the worst case, is denied; a run can have its own budget.",
         settings=("risk.max_position_shares", "risk.max_position_contracts", "risk.max_position_currency"),
         tests=(
             f"{_SUMS}::test_the_position_of_the_account_counts_runs_hands_and_external",
@@ -81,15 +81,15 @@ CONTROLS: tuple[RiskControl, ...] = (
         name="Margin",
         sources=(f"{SEC}(c)(1)(i): capital threshold",),
         rule="While the reported margin use is above its limit, or an order would take too much of the reported buying "
-        "power, nothing that opens a position passes.",
+        "power, no opening order passes.",
         settings=("risk.max_margin_use", "risk.max_buying_power_use"),
         tests=(f"{_SUMS}::test_margin_is_compared_as_it_was_reported",),
-        missing="The effect of an order on margin is not worked out before it is sent.",
+        missing="The effect of an order on margin is not computed before it is sent.",
     ),
     RiskControl(
         name="Open orders and cancellations",
         sources=(f"{FIA}: message throttle", f"{RTS} Art. 15(1)(d)"),
-        rule="Above the number of open orders, or of cancellations in a minute, nothing that opens a position passes.",
+        rule="Above the number of open orders, or of cancellations in a minute, no opening order passes.",
         settings=("risk.max_open_orders", "risk.max_cancels_per_minute"),
         tests=(f"{_SUMS}::test_open_orders_are_counted", f"{_SUMS}::test_many_cancellations_stop_what_opens"),
     ),
@@ -97,7 +97,7 @@ CONTROLS: tuple[RiskControl, ...] = (
         name="Loss limit",
         sources=(f"{SEC}(c)(1)(i): capital threshold", f"{RTS} Art. 15(4)"),
         rule="A loss of the day or a drawdown beyond its limit halts in the event of the price that shows it, cancels "
-        "what opens a position, and flattens if it is told to; for the account, and for a run by its budget.",
+        "opening orders, and flattens if so configured; for the account, and for a run by its budget.",
         settings=(
             "risk.max_daily_loss",
             "risk.on_daily_loss",
@@ -112,7 +112,7 @@ CONTROLS: tuple[RiskControl, ...] = (
             "tests/promises/test_promise_10_losses_stop_opening.py"
             "::test_a_loss_beyond_its_limit_halts_cancels_and_flattens",
         ),
-        missing="Positions that others opened (`external`) are not closed by it.",
+        missing="It does not close positions that others opened (`external`).",
     ),
     RiskControl(
         name="Price tolerance of limit orders",
@@ -124,7 +124,7 @@ CONTROLS: tuple[RiskControl, ...] = (
     RiskControl(
         name="Collar of market orders",
         sources=(f"{FIA}: market order protection", f"{RTS} Art. 15(1)(a)"),
-        rule="A market order that opens a position leaves as an IOC limit order; what gets out keeps its type.",
+        rule="A market order that opens a position leaves as an IOC limit order; closing orders keep their type.",
         settings=("risk.collar_market_orders",),
         tests=(
             "tests/engine/test_engine_collar.py::test_a_buy_reaches_two_percent_beyond_the_ask",
@@ -135,8 +135,8 @@ CONTROLS: tuple[RiskControl, ...] = (
     RiskControl(
         name="Message rate",
         sources=(f"{FIA}: message throttle", f"{RTS} Art. 15(1)(d)"),
-        rule="Orders and changes above the rate wait; what opens a position is denied after its patience. "
-        "Messages to TWS are paced besides.",
+        rule="Orders and changes above the rate wait; opening orders are denied after a time limit. "
+        "Messages to TWS are also paced.",
         settings=(
             "risk.max_orders_per_second",
             "risk.max_order_wait_seconds",
@@ -153,8 +153,8 @@ CONTROLS: tuple[RiskControl, ...] = (
     RiskControl(
         name="Repeated automated execution",
         sources=(f"{FIA}: repeated automated execution throttle", f"{RTS} Art. 15(3)"),
-        rule="The same intent without effect too often, or too many rejections in a row, stops the run until a person "
-        "lets it go on.",
+        rule="The same intent without effect too often, or too many rejections in a row, halts the run until a person "
+        "lifts the halt.",
         settings=("risk.max_repeated_orders", "risk.repeat_window_seconds", "risk.max_consecutive_rejections"),
         tests=(
             f"{_REPEATED}::test_orders_denied_again_and_again_halt_their_run",
@@ -174,13 +174,13 @@ CONTROLS: tuple[RiskControl, ...] = (
     RiskControl(
         name="Self-trade prevention",
         sources=(f"{FIA}: self-match prevention", f"{RTS} Art. 13: prevention of market abuse"),
-        rule="An order that could trade with another run's or one by hand is denied, or what rests is cancelled.",
+        rule="An order that could trade with another run's or one by hand is denied, or the resting one is cancelled.",
         settings=("risk.self_crossing",),
         tests=(
             "tests/engine/test_engine_self_crossing.py::test_whatever_rests_no_two_owners_orders_can_meet",
             "tests/engine/test_engine_self_crossing.py::test_resting_orders_are_cancelled_where_that_is_asked_for",
         ),
-        missing="Stops count only once they rest; orders of other programs on the account are not looked at.",
+        missing="Stops count only once they rest; orders of other programs on the account are not checked.",
     ),
     RiskControl(
         name="Stale and unreasonable market data",
@@ -200,7 +200,7 @@ CONTROLS: tuple[RiskControl, ...] = (
             "tests/engine/test_engine_bad_prints.py::test_a_single_print_is_held_and_dropped",
             "tests/promises/test_promise_09_fresh_prices.py::test_after_a_stall_no_order_leaves_on_an_old_bar",
         ),
-        missing="TWS tells no time of quotes: one that it holds back itself is only found by its bars.",
+        missing="TWS sends no time with quotes: a quote that TWS itself delays is only found by its bars.",
     ),
     RiskControl(
         name="Halted, crossed and wide markets",
@@ -216,7 +216,7 @@ CONTROLS: tuple[RiskControl, ...] = (
     RiskControl(
         name="Stalled trading process",
         sources=(f"{FIA}: heartbeats", f"{RTS} Art. 16: real-time monitoring"),
-        rule="A process that stood still compares its books before it decides again; what it had decided stays here.",
+        rule="A process that stood still compares its books before it decides again; earlier decisions do not leave.",
         settings=("stall_seconds",),
         tests=(
             "tests/promises/test_promise_09_fresh_prices.py::test_after_a_stall_no_order_leaves_on_an_old_bar",
@@ -239,7 +239,7 @@ CONTROLS: tuple[RiskControl, ...] = (
     RiskControl(
         name="Kill functionality",
         sources=(f"{FIA}: kill switch", f"{RTS} Art. 12"),
-        rule="A person halts, cancels and flattens, also while the engine hangs; a file does it too.",
+        rule="A person halts, cancels and flattens, also while the engine hangs, and also by a file.",
         tests=(
             f"{_GUARDIAN}::test_a_person_flattens_the_account",
             "tests/promises/test_promise_11_one_command_stops_everything.py::"
@@ -249,7 +249,7 @@ CONTROLS: tuple[RiskControl, ...] = (
     RiskControl(
         name="Halts need a person",
         sources=(f"{RTS} Art. 15(3)", f"{SEC}(d): direct and exclusive control"),
-        rule="A halt is the account's, outlives the process, and is lifted once, by id, with a reason.",
+        rule="A halt belongs to the account, survives the process, and is lifted once, by id, with a reason.",
         settings=("risk.halt_keeps_protection",),
         tests=(
             "tests/engine/test_engine_exposures.py::test_after_a_halt_no_sequence_of_events_makes_a_position_larger",
@@ -260,7 +260,7 @@ CONTROLS: tuple[RiskControl, ...] = (
     RiskControl(
         name="Lost connection",
         sources=(f"{FIA}: cancel on disconnect", f"{RTS} Art. 16"),
-        rule="Without a link nothing leaves; after it the books are compared before anything trades.",
+        rule="Without a link nothing leaves; when it is back, the books are compared before anything trades.",
         tests=(
             f"{_RISK}::test_without_a_link_nothing_leaves",
             "tests/promises/test_promise_02_no_fill_is_lost_or_doubled.py::test_no_fill_is_lost_or_doubled_whatever_the_link_does",
@@ -270,7 +270,7 @@ CONTROLS: tuple[RiskControl, ...] = (
     RiskControl(
         name="Maintenance windows and clocks",
         sources=(f"{RTS} Art. 16", f"{FIA}: system safeguards"),
-        rule="Nothing opens from the guard time to the end of a reset, or by a clock that is too far from TWS's.",
+        rule="Nothing opens from the guard time to the end of a reset, or while the clock is too far from TWS's.",
         settings=("tws.calendar", "tws.max_clock_drift_seconds"),
         tests=(
             "tests/promises/test_the_day_of_ib.py::"
@@ -282,7 +282,7 @@ CONTROLS: tuple[RiskControl, ...] = (
     RiskControl(
         name="Business continuity",
         sources=(f"{RTS} Art. 14", f"{FIA}: disaster recovery"),
-        rule="A standby takes over books and orders; a leader that was frozen sends nothing more.",
+        rule="A standby takes over books and orders; a leader that was frozen sends no more orders.",
         settings=("redis",),
         tests=(
             "tests/processes/test_processes_election.py::"
@@ -303,7 +303,7 @@ CONTROLS: tuple[RiskControl, ...] = (
     RiskControl(
         name="Trades of others in the account",
         sources=(f"{RTS} Art. 17", f"{SEC}(c)(1)(i)"),
-        rule="What was traded outside is booked apart; runs whose cover it took are stopped.",
+        rule="Outside trades are booked separately; runs whose positions they closed are halted.",
         tests=(
             "tests/desk/test_desk_outside.py::test_a_sale_by_hand_is_booked_to_external_within_seconds",
             "tests/promises/test_promise_12_a_person_is_not_undone.py::"
@@ -323,7 +323,7 @@ CONTROLS: tuple[RiskControl, ...] = (
     RiskControl(
         name="Record keeping",
         sources=(f"{RTS} Art. 28", f"{FIA}: documentation"),
-        rule="Every event and decision is journaled and replays byte for byte; what persons do is in a chained audit.",
+        rule="Every event and decision is journaled and replays byte for byte; a chained audit holds people's actions.",
         settings=("journal.keep_days",),
         tests=(
             "tests/store/test_store_journal_replay.py::test_a_run_replays_equal",
@@ -339,7 +339,7 @@ CONTROLS: tuple[RiskControl, ...] = (
             "tests/backtest/test_look_ahead.py::test_a_strategy_that_looks_ahead_fails",
             "tests/promises/test_promise_05_same_events_same_decisions.py::test_a_paper_run_decided_as_the_backtest_does_on_the_same_bars",
         ),
-        missing="No sign-off by a second person is demanded.",
+        missing="No sign-off by a second person is required.",
     ),
     RiskControl(
         name="Restricted instruments and regulatory pre-order checks",
@@ -349,12 +349,12 @@ CONTROLS: tuple[RiskControl, ...] = (
     RiskControl(
         name="Credit limits of clients",
         sources=(f"{SEC}(c)(1)(i): each customer", f"{FIA}: credit controls"),
-        missing="One account's owner trades; there are no clients to give credit to.",
+        missing="The owner of one account trades; there are no clients to give credit to.",
     ),
     RiskControl(
         name="Automated surveillance for market manipulation",
         sources=(f"{RTS} Art. 13",),
-        missing="Beyond self-trade prevention nothing looks for patterns of abuse.",
+        missing="Beyond self-trade prevention, nothing detects patterns of abuse.",
     ),
     RiskControl(
         name="Conformance testing with the venue",
@@ -364,18 +364,18 @@ CONTROLS: tuple[RiskControl, ...] = (
     RiskControl(
         name="Annual self-assessment and validation",
         sources=(f"{RTS} Art. 9", f"{SEC}(e)"),
-        missing="A duty of firms; the proofs of the repository may be part of one.",
+        missing="A duty of firms; the tests of this repository can be part of one.",
     ),
 )
 
 
 def as_markdown() -> str:
-    """Return the table as `docs/risk-controls.md` has it."""
+    """Return the table in the form of `docs/risk-controls.md`."""
     first, about = (__doc__ or "").split("\n\n", 1)
     lines = [
         "# Risk controls",
         "",
-        f"{first} It is written by `make controls`, and is at `/api/v1/risk/controls` too.",
+        f"{first} `make controls` writes it, and `/api/v1/risk/controls` serves it.",
         "",
         " ".join(about.split()),
         "",
