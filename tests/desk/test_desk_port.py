@@ -180,7 +180,7 @@ def test_a_strategy_runs_by_its_file(attached: AttachedDesk, tmp_path: Path) -> 
     [run] = [run for run in attached.runs() if run.run_id == run_id]
     assert (run.class_name, run.symbols, run.state) == ("Idle", ["AAPL", "MSFT"], "running")
     attached.stop(run_id)
-    with pytest.raises(DeskError, match="by its file"):
+    with pytest.raises(DeskError, match=r"as a file: save \w+ to a \.py file"):
         attached.start(Strategy(), on="AAPL")
 
 

@@ -1,4 +1,4 @@
-"""Where a desk port is: a Unix socket on this machine, or a name in a Redis that machines share."""
+"""Addresses of desk ports: a Unix socket on this machine, or a name in a Redis that machines share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from ibdesk.errors import ConfigError
 
-# What the kernel allows for the path of a socket (sun_path, with its end).
+# The kernel's limit of a socket's path (sun_path, with its terminator).
 _LONGEST_PATH = 107
 _UNIX, _REDIS = "unix:", "redis:"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -37,10 +37,10 @@ Address = SocketAddress | StreamAddress
 
 
 def address_of(text: str) -> Address:
-    """Return the address that the text names.
+    """Return the address in the text.
 
     Raises:
-        ConfigError: If it is of no known kind, or longer than the system allows.
+        ConfigError: If it is not valid, or longer than the system allows.
     """
     if text.startswith(_UNIX) and text != _UNIX:
         path = Path(text.removeprefix(_UNIX)).expanduser()
@@ -53,5 +53,5 @@ def address_of(text: str) -> Address:
     if text.startswith(_REDIS) and _NAME.fullmatch(text.removeprefix(_REDIS)):
         return StreamAddress(text.removeprefix(_REDIS))
     raise ConfigError(
-        f"{text!r} is no address of a desk: write unix:/path/to/desk.sock, or redis: and a name, such as redis:paper"
+        f"{text!r} is not a desk's address: write unix:/path/to/desk.sock, or redis: and a name, such as redis:paper"
     )

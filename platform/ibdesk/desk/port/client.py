@@ -1,4 +1,4 @@
-"""The other side of the desk port: asks a desk in another process, hears its news, and comes back after a break."""
+"""The client's side of the desk port: calls a desk in another process, follows its feed, and reconnects."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ _log = logging.getLogger(__name__)
 
 _FIRST_DELAY, _LONGEST_DELAY = 0.05, 1.0
 _CONNECT_SECONDS = 5.0
-# After so many pulses that did not come the desk is taken for dead.
+# The desk counts as dead after this many missing heartbeats.
 _PATIENCE = 5.0
-# How long a question may take, and a run to start: history of a busy TWS is the slowest.
+# Time limit of a query, and of starting a run: history from a busy TWS is the slowest.
 _ANSWER_SECONDS = 120.0
-# So long after its deadline the answer to a command may be on its way.
+# How long after its deadline the answer to a command may still be on its way.
 _SPARE_SECONDS = 2.0
 # Commands that wait for history first.
 _SLOW = frozenset({"start"})
 
 
 class PortClient:
-    """A connection to one desk that keeps itself alive while `run` runs; used on that loop, except `following`."""
+    """A connection to one desk that reconnects while `run` runs; used on that loop, except `following`."""
 
     def __init__(
         self,
@@ -67,10 +67,9 @@ class PortClient:
         command_seconds: float = 15.0,
         on_change: Callable[[bool], None] = lambda _: None,
     ) -> None:
-        """Make one that is not connected; `on_change` hears whether the desk can be reached.
+        """Make one that is not connected; `on_change` is called with whether the desk can be reached.
 
-        A command may take effect up to `command_seconds` after it was given.
-        `redis` is where a desk is found whose address is a name there.
+        A command may take effect until `command_seconds` after its call. `redis` is used for addresses in Redis.
         """
         self._address, self._redis, self._on_change = address, redis, on_change
         self._command_seconds = command_seconds
@@ -85,10 +84,10 @@ class PortClient:
         self._why_not = "not connected yet"
 
     async def run(self) -> None:
-        """Connect, and again after each break, until cancelled.
+        """Connect, and reconnect after each break, until cancelled.
 
         Raises:
-            DeskError: If the other side speaks another version of the protocol.
+            DeskError: If the other side uses another version of the protocol.
         """
         self._loop = asyncio.get_running_loop()
         delay = _FIRST_DELAY
@@ -109,14 +108,14 @@ class PortClient:
                 await self._pool.close()
 
     async def call(self, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Have an operation done at the desk and return what it gave.
+        """Run an operation at the desk and return its result.
 
-        A command that is not answered is waited for until its deadline has passed, also when the desk is taken for
-        dead before: what is raised here is never followed by the command's taking effect.
+        The call waits for a command until its deadline has passed, even if the desk counts as dead before: after an
+        error from here, the command never takes effect.
 
         Raises:
-            IbdeskError: What the operation raised there.
-            DetachedError: If the desk cannot be reached; a command was not carried out, and never will be.
+            IbdeskError: Any error of the operation.
+            DetachedError: If the desk cannot be reached; a command was not carried out and never will be.
             OutcomeUnknownError: If a command was sent and not answered.
         """
         arguments = encode_arguments(operation, args, kwargs)
@@ -143,17 +142,17 @@ class PortClient:
 
     @property
     def pools(self) -> list[RedisHealth]:
-        """Return how the pool is over which the desk is reached, if it is reached over Redis."""
+        """Return the state of the connection pool, if the desk is reached over Redis."""
         return [] if self._pool is None else [self._pool.health]
 
     def following(self) -> FeedFollower:
-        """Return a place for one more follower of the feed, who may live on another loop."""
+        """Return a new follower of the feed, which may be read on another loop."""
         return FeedFollower(self._soon(self._begin), self._soon(self._followers.discard))
 
     # --- inside
 
     def _seconds_of(self, operation: str) -> float:
-        """Return how long an operation may take to take effect, 0 for a question."""
+        """Return the seconds until an operation must have taken effect, 0 for a query."""
         if operation not in COMMANDS:
             return 0.0
         return max(self._command_seconds, _ANSWER_SECONDS) if operation in _SLOW else self._command_seconds
@@ -202,10 +201,10 @@ class PortClient:
         return self._stream
 
     async def _converse(self, connection: AnyConnection) -> None:
-        """Speak over a connection until it breaks.
+        """Exchange messages over a connection until it breaks.
 
         Raises:
-            OSError: When it does.
+            OSError: When it breaks.
             TimeoutError: When the desk is silent for too long.
         """
         self._connection, self._outbox = connection, asyncio.Queue()
@@ -231,7 +230,7 @@ class PortClient:
             self._lose("it does not answer" if is_silent else "the connection broke", may_go_on=is_silent)
 
     async def _send(self, connection: AnyConnection) -> None:
-        # A broken connection is noticed, and told, where it is read.
+        # The reading side notices and reports a broken connection.
         with contextlib.suppress(OSError):
             while True:
                 message = await self._outbox.get()
@@ -260,7 +259,7 @@ class PortClient:
                 self._ask_again()
 
     def _ask_again(self) -> None:
-        """Ask once more for states that do not come: what was asked for may be lost on the way through Redis."""
+        """Repeat requests for states that do not arrive: a request may be lost on the way through Redis."""
         for follower in self._followers:
             follower.heartbeats += 1
             if follower.number and follower.heartbeats > _PATIENCE:
@@ -272,9 +271,10 @@ class PortClient:
             asked.settle(outcome)
 
     def _lose(self, reason: str, *, may_go_on: bool = False) -> None:
-        """Let everybody know who waits for an answer that it will not come.
+        """Fail the calls that wait for an answer.
 
-        A desk that is only silent `may_go_on` with the commands that it has: their callers wait until they expire.
+        A desk that is only silent may still carry out the commands that it has (`may_go_on`): their callers wait until
+        they expire.
         """
         self._why_not = reason
         for asked in self._asked.values():
@@ -283,7 +283,7 @@ class PortClient:
         self._on_change(False)
 
     def _unanswered(self, asked: _Asked, reason: str) -> DetachedError:
-        """Return what to tell a caller who gets no answer, and see to it that what was not sent never is."""
+        """Return the error for a caller without an answer, and withdraw a call that was not sent."""
         if asked.is_command and asked.was_sent:
             return OutcomeUnknownError(str(self._address), reason)
         asked.is_withdrawn = True
@@ -291,10 +291,10 @@ class PortClient:
 
 
 class _Asked:
-    """A call that waits for its answer; a command has a deadline."""
+    """An unanswered call; a command has a deadline."""
 
     def __init__(self, seconds: float) -> None:
-        """Make one that may take effect for so many seconds from now on; 0 for a question."""
+        """Make one that may take effect within `seconds` from now; 0 for a query."""
         self.is_command, self.seconds = seconds > 0, seconds
         self.begin_by_ns = boot_ns() + int(1e9 * seconds) if seconds else 0
         self.answer: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
@@ -302,18 +302,18 @@ class _Asked:
 
     @property
     def seconds_left(self) -> float:
-        """Return how long a command may still take effect, 0 for a question."""
+        """Return for how many seconds a command may still take effect, 0 for a query."""
         return (self.begin_by_ns - boot_ns()) / 1e9 if self.is_command else 0.0
 
     def may_be_sent(self) -> bool:
-        """Return whether it is still worth sending, and take note that it is sent."""
+        """Return whether it may still be sent, and mark it as sent."""
         if self.is_withdrawn or (self.is_command and self.seconds_left <= 0):
             return False
         self.was_sent = True
         return True
 
     def settle(self, outcome: msgspec.Raw | Exception) -> None:
-        """Hand the answer to the caller, once."""
+        """Pass the answer to the caller, once."""
         if self.answer.done():
             return
         if isinstance(outcome, Exception):

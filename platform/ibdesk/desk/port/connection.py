@@ -1,4 +1,4 @@
-"""A connection between the two sides of the desk port: whole messages over a stream of bytes."""
+"""Connections between the two sides of the desk port: complete messages over a stream of bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _HEAD = 4
 
 
 class AnyConnection(Protocol):
-    """What a client speaks through, wherever the desk is."""
+    """A client's connection to a desk, over any transport."""
 
     async def send(self, data: bytes) -> None:
         """Send a message; raises OSError when the connection is broken."""
@@ -20,7 +20,7 @@ class AnyConnection(Protocol):
         """Return the next message; raises OSError when the connection is broken."""
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
 
 
 class PortConnection:
@@ -39,7 +39,7 @@ class PortConnection:
         try:
             self._writer.write(len(data).to_bytes(_HEAD) + data)
         except RuntimeError:
-            # uvloop's word for a transport that has been closed since the last one.
+            # uvloop's error for a transport that was closed since the last write.
             raise ConnectionResetError("the other side of the desk port is gone") from None
         await self._writer.drain()
 
@@ -59,5 +59,5 @@ class PortConnection:
             raise ConnectionResetError("the other side of the desk port is gone") from None
 
     def close(self) -> None:
-        """Let go of the connection at once, whatever state it is in."""
+        """Abort the connection, in any state."""
         self._writer.transport.abort()

@@ -33,50 +33,50 @@ from ibdesk.telemetry.trace import correlated
 
 _log = logging.getLogger(__name__)
 
-# News are collected for so many times as long as it took to send the last ones, and never longer than _LONGEST_REST.
+# News are collected for _REST times as long as the last sending took, and never longer than _LONGEST_REST seconds.
 _REST, _LONGEST_REST = 4.0, 0.05
 
 
 class PortTransport(Protocol):
-    """A way in to the desk: brings calls to the host, and the host's words to those who came that way."""
+    """A transport of the desk port: passes clients' calls to the host, and its answers and news to clients."""
 
     @property
     def is_watched(self) -> bool:
-        """Whether anybody who came this way follows the feed."""
+        """Whether a client of this transport follows the feed."""
 
     @property
     def clients(self) -> int:
-        """How many came this way and are there."""
+        """The number of connected clients."""
 
     async def open(self) -> None:
-        """Take the address.
+        """Open the address.
 
         Raises:
-            ConfigError: If it cannot be had.
+            ConfigError: If it is not available.
         """
 
     async def run(self, host: PortHost) -> None:
-        """Let clients in until cancelled."""
+        """Accept clients until cancelled."""
 
     def publish(self, data: bytes) -> None:
-        """Send news to those who follow the feed; waits for nobody."""
+        """Send news to the clients that follow the feed, without waiting."""
 
     def send_heartbeat(self, data: bytes) -> None:
-        """Show that the desk lives to those who have heard nothing else."""
+        """Send a heartbeat to clients that have received nothing else."""
 
     def close(self) -> None:
-        """Give the address back."""
+        """Release the address."""
 
 
 class PortHost:
-    """Serves one desk through its transports while `run` runs; cancelling it is the only stop."""
+    """Serves one desk over its transports until `run` is cancelled."""
 
     def __init__(
         self, desk: DeskHandle, feed: Feed, *transports: PortTransport, may_act: Callable[[], bool] = lambda: True
     ) -> None:
         """Make a host for a desk of this process, whose feed is `feed`.
 
-        While `may_act` says no, because another engine may have taken over, nothing is done for anybody.
+        While `may_act` returns False, because another engine may have taken over, all calls are refused.
         """
         self._desk, self._sequencer = desk, Sequencer(feed)
         self._transports: Sequence[PortTransport] = transports
@@ -86,7 +86,7 @@ class PortHost:
 
     @property
     def clients(self) -> int:
-        """Return how many clients are connected."""
+        """Return the number of connected clients."""
         return sum(transport.clients for transport in self._transports)
 
     @property
@@ -98,7 +98,7 @@ class PortHost:
         """Serve until cancelled.
 
         Raises:
-            ConfigError: If an address cannot be had, for example because another desk answers there.
+            ConfigError: If an address is not available, for example because another desk answers there.
         """
         await self._sequencer.open()
         with contextlib.ExitStack() as stack:
@@ -118,17 +118,17 @@ class PortHost:
     # --- for the transports
 
     def welcome(self) -> bytes:
-        """Return the first word to a client."""
+        """Return the first message to a client."""
         return encode(Welcome(program=f"ibdesk {importlib.metadata.version('ibdesk')}", epoch=self.epoch))
 
     def state(self, number: int = 0) -> bytes:
-        """Return where the feed stands, in answer to the request of this number."""
+        """Return the state of the feed, in answer to the request with this number."""
         return encode(State(number=number, state=self._sequencer.state()))
 
     def take(self, call: Call, answered: Callable[[bytes], None], *, age_seconds: float | None = None) -> None:
-        """Have a call done and hand on the answer. It is done even if who asked goes meanwhile: it may be half done.
+        """Carry out a call and pass on the answer, even if the client leaves meanwhile: the call may be half done.
 
-        `age_seconds` is how old a call from another machine is; one of this machine tells its deadline itself.
+        `age_seconds` is the age of a call from another machine; a call from this machine carries its deadline.
         """
         deadline = _deadline_of(call, age_seconds)
 
@@ -174,9 +174,9 @@ class PortHost:
             return Answer(number=call.number, value=msgspec.Raw(encode_value(value)))
         except IbdeskError as error:
             return Failure(number=call.number, error=type(error).__name__, arguments=facts_of(error), text=str(error))
-        except Exception:  # noqa: BLE001 - logged, and told as what it is: a fault of ours
+        except Exception:  # noqa: BLE001 - logged, and reported as our own fault
             _log.exception("%s, asked for over the desk port, failed", call.operation)
-            text = f"the desk failed at {call.operation}: its log says why"
+            text = f"the desk failed at {call.operation}: see its log"
             return Failure(number=call.number, error=DeskError.__name__, arguments=[text], text=text)
 
 
@@ -189,17 +189,17 @@ def _deadline_of(call: Call, age_seconds: float | None) -> Deadline | None:
 
 
 async def _in_time(work: Coroutine[Any, Any, Any], deadline: Deadline | None, operation: str) -> Any:
-    """Return what work gives. When its deadline passes first, and it has had no effect, it is not waited for.
+    """Return the result of the work, unless its deadline passes before it has had an effect.
 
     Raises:
-        CommandExpiredError: In this case: the command was not carried out and never will be.
+        CommandExpiredError: If the deadline passes first: the command was not carried out and never will be.
     """
     if deadline is None:
         return await work
     task = asyncio.ensure_future(work)
     done, _ = await asyncio.wait({task}, timeout=max(deadline.seconds_left, 0.0))
     if not done and deadline.give_up():
-        # On the desk's loop it ends with the same error as soon as it would take effect.
+        # On the desk's loop it ends with the same error before it could take effect.
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         raise CommandExpiredError(operation, 0.0)
     return await task

@@ -1,21 +1,21 @@
-"""The messages of the desk port: one msgpack map each, told apart by `type`.
+"""The messages of the desk port: one msgpack map each, distinguished by `type`.
 
-A conversation goes like this (``C`` is the client, ``D`` the desk's side)::
+A typical exchange (``C`` is the client, ``D`` the desk's side)::
 
     D  welcome {schema, program, epoch}                    at once
     C  call {number, operation, arguments, correlation_id, begin_by_ns, seconds}
     D  answer {number, value}  or  failure {number, error, arguments, text}
     C  watch {number}
-    D  state {number, state}                               where the feed stands
-    D  news {batches}                                      all that follows it, with no hole
-    D  state {number: 0, state}                            at any time: start over from it
-    D  pulse {}                                            when nothing else was said for a while
+    D  state {number, state}                               the state of the feed
+    D  news {batches}                                      everything after it, without a gap
+    D  state {number: 0, state}                            at any time: start again from it
+    D  pulse {}                                            after a while without another message
 
-A command takes effect before its deadline or never. Over a socket both sides have one clock, that of the machine, and
-`begin_by_ns` is a time of it. Machines that share a Redis need not have one: there the command's age is what Redis's
-clock says has passed since it took the command in, and `seconds` is how old it may be.
+A command takes effect before its deadline or never. Over a socket both sides share the machine's clock, and
+`begin_by_ns` is a time of that clock. Machines that share a Redis may have different clocks: there a command's age is
+the time by Redis's clock since Redis received it, and `seconds` is its highest age.
 
-Answers come in the order in which they are ready, not in that of the calls.
+Answers come in the order in which they are ready, not in the order of the calls.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from ibdesk.errors import DeskError
 from ibdesk.store import Batch, FeedState
 
 SCHEMA = 2
-"""The version of these messages; each side refuses another one."""
+"""The version of the protocol; each side refuses others."""
 
 LONGEST_CALL = 4 * 1024 * 1024
-"""How many bytes a client's message may have."""
+"""The limit of a client's message, bytes."""
 
 LONGEST_ANSWER = 512 * 1024 * 1024
-"""How many bytes the desk's message may have: the state of a long day is the longest."""
+"""The limit of the desk's message, bytes: the state of a long day is the longest."""
 
 HEARTBEAT_SECONDS = 1.0
-"""How often the desk's side shows that it lives; after three times as long without a word it is taken for dead."""
+"""The period of the desk's heartbeats; a client counts the desk as dead after several that are missing."""
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """What every message shares: its kind stands under `type`."""
+    """The base of all messages; `type` names the kind."""
 
 
 class Call(_Message, frozen=True, tag="call"):
-    """Client: do this operation; `arguments` are by name, in the form of `values`.
+    """Client: run this operation; `arguments` are by name, encoded by `values`.
 
-    A command has a deadline, `begin_by_ns` by the machine's clock, which is in `seconds`; a question has 0 in both.
+    A command has a deadline: `begin_by_ns` by the machine's clock, which is in `seconds`. A query has 0 in both.
     """
 
     number: int
@@ -65,7 +65,7 @@ class Watch(_Message, frozen=True, tag="watch"):
 
 
 class Welcome(_Message, frozen=True, tag="welcome"):
-    """Desk: this is who speaks; `epoch` is the feed's, another one at each start of the engine."""
+    """Desk: its program and version; `epoch` is the feed's, which changes at each start of the engine."""
 
     program: str
     epoch: str
@@ -73,14 +73,14 @@ class Welcome(_Message, frozen=True, tag="welcome"):
 
 
 class Answer(_Message, frozen=True, tag="answer"):
-    """Desk: it is done; `value` is in the form of `values`."""
+    """Desk: the operation is done; `value` is encoded by `values`."""
 
     number: int
     value: msgspec.Raw
 
 
 class Failure(_Message, frozen=True, tag="failure"):
-    """Desk: it could not be done; `error` names the class, `arguments` are its facts, `text` is its sentence."""
+    """Desk: the operation failed; `error` names the class, `arguments` are its facts, `text` is its message."""
 
     number: int
     error: str
@@ -89,20 +89,20 @@ class Failure(_Message, frozen=True, tag="failure"):
 
 
 class State(_Message, frozen=True, tag="state"):
-    """Desk: this is where the feed stands; with number 0 nobody has asked, and what you had is of no use any more."""
+    """Desk: the state of the feed. Number 0 was not requested: the client must discard its state and use this one."""
 
     number: int
     state: FeedState
 
 
 class BatchMessage(_Message, frozen=True, tag="news"):
-    """Desk: what has happened since; batches that you know already are to be passed over."""
+    """Desk: the batches since; the client must ignore batches that it already has."""
 
     batches: list[Batch]
 
 
 class Heartbeat(_Message, frozen=True, tag="pulse"):
-    """Desk: I am still here."""
+    """Desk: a sign of life."""
 
 
 ClientMessage = Call | Watch
@@ -120,19 +120,19 @@ def encode(message: ClientMessage | DeskMessage) -> bytes:
 
 
 def decode_client_message(data: bytes) -> ClientMessage:
-    """Return what a client said.
+    """Return a client's message.
 
     Raises:
-        DeskError: If it is no message of this protocol.
+        DeskError: If it is not a message of this protocol.
     """
     return _decode(_CLIENT_DECODER, data)
 
 
 def decode_desk_message(data: bytes) -> DeskMessage:
-    """Return what the desk's side said.
+    """Return a message of the desk's side.
 
     Raises:
-        DeskError: If it is no message of this protocol.
+        DeskError: If it is not a message of this protocol.
     """
     return _decode(_DESK_DECODER, data)
 

@@ -1,4 +1,4 @@
-"""The transport on this machine: a Unix socket that only its owner may use."""
+"""The desk port's transport on this machine: a Unix socket that only its owner may use."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _log = logging.getLogger(__name__)
 
 # How many bytes of news may wait for a client before it is sent a fresh state instead.
 _BUDGET = 64 * 1024 * 1024
-# How long a desk may take to greet a caller; one that is stopped never does.
+# How long a desk may take to greet a client; a stopped desk never does.
 _WORD_SECONDS = 3.0
-# How many calls of one client are worked on at once; more wait in the socket.
+# How many calls of one client are handled at once; more wait in the socket.
 _CALLS_AT_ONCE = 256
 
 
 class SocketTransport:
-    """Lets programs of this machine in, by a socket's file; a `PortTransport`."""
+    """A `PortTransport` for programs on this machine, over a socket file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -34,30 +34,30 @@ class SocketTransport:
         self._server: asyncio.Server | None = None
         self._inode = 0
         self._arrivals: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
-        # _knocking: those who have not been let in yet, also while the task is on its way that will do so.
+        # Connections that are not served yet.
         self._knocking: set[asyncio.StreamWriter] = set()
         self._is_closed = False
 
     @property
     def is_watched(self) -> bool:
-        """Whether anybody who came this way follows the feed."""
+        """Whether a client follows the feed."""
         return any(peer.watches for peer in self._peers)
 
     @property
     def clients(self) -> int:
-        """How many are connected."""
+        """The number of connected clients."""
         return len(self._peers)
 
     async def open(self) -> None:
-        """Take the address; the socket of a desk that is dead, or is stopped and says nothing, is replaced.
+        """Open the address; the socket of a dead desk, or of a stopped one that does not answer, is replaced.
 
         Raises:
-            ConfigError: If another desk answers there, or it cannot be listened on.
+            ConfigError: If another desk answers there, or the socket cannot be opened.
         """
 
         def arrive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             if self._is_closed:
-                # The system had taken the call before the transport was shut.
+                # The system accepted the connection before the transport was closed.
                 writer.transport.abort()
                 return
             self._knocking.add(writer)
@@ -75,32 +75,32 @@ class SocketTransport:
             raise ConfigError(f"the desk cannot be reached at {self._path}: {error.strerror or error}") from None
 
     def close(self) -> None:
-        """Give the address back, and let go of those who have knocked and not been let in."""
+        """Release the address, and abort connections that are not served yet."""
         self._is_closed = True
         if self._server is not None:
             self._server.close()
             with contextlib.suppress(FileNotFoundError):
-                # The address may be another desk's by now, if this one was stopped meanwhile.
+                # The address may belong to another desk by now, if this one was stopped meanwhile.
                 if self._path.stat().st_ino == self._inode:
                     self._path.unlink()
         for writer in self._knocking:
             writer.transport.abort()
 
     async def run(self, host: PortHost) -> None:
-        """Let clients in until cancelled."""
+        """Accept clients until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 reader, writer = await self._arrivals.get()
                 tasks.create_task(self._serve(reader, writer, host))
 
     def publish(self, data: bytes) -> None:
-        """Send news to those who follow the feed."""
+        """Send news to the clients that follow the feed."""
         for peer in self._peers:
             if peer.watches:
                 peer.publish(data)
 
     def send_heartbeat(self, data: bytes) -> None:
-        """Show that the desk lives."""
+        """Send a heartbeat."""
         for peer in self._peers:
             peer.send_heartbeat(data)
 
@@ -141,7 +141,7 @@ async def _hear(connection: PortConnection, peer: _Peer, host: PortHost) -> None
 
 
 class _Peer:
-    """One client: what waits to be sent to it. Answers go first; news that wait too long give way to a state."""
+    """One client with its waiting messages. Answers go first; too many waiting news are replaced by a state."""
 
     def __init__(self, connection: PortConnection, state: Callable[[int], bytes]) -> None:
         self._connection, self._state = connection, state
@@ -158,7 +158,7 @@ class _Peer:
         self._woken.set()
 
     def publish(self, data: bytes) -> None:
-        """Send news, unless the client is too far behind: then it gets a state once it takes bytes again."""
+        """Send news, unless the client is too far behind: then it receives a state once it reads again."""
         if self._lost:
             return
         self._news.append(data)
@@ -170,20 +170,20 @@ class _Peer:
         self._woken.set()
 
     def watch(self, number: int) -> None:
-        """Send the feed, from a state with this number on."""
+        """Send the feed, beginning with a state with this number."""
         self.watches = True
         self.publish(self._state(number))
 
     def send_heartbeat(self, data: bytes) -> None:
-        """Show that the desk lives, unless something else is about to."""
+        """Send a heartbeat, unless another message is waiting."""
         if not self._woken.is_set() and not self._news and not self._answers:
             self.say(data)
 
     async def deliver(self) -> None:
-        """Send what waits, for ever.
+        """Send waiting messages, forever.
 
         Raises:
-            OSError: When the client is gone.
+            OSError: When the client has disconnected.
         """
         while True:
             self._woken.clear()
@@ -203,10 +203,10 @@ class _Peer:
 
 
 async def _refuse_a_living_one(path: Path) -> None:
-    """Let the address of a desk pass that does not say a word to a caller.
+    """Check that no desk answers at an existing socket.
 
     Raises:
-        ConfigError: If it does.
+        ConfigError: If a desk answers.
     """
     with contextlib.suppress(OSError):
         reader, writer = await asyncio.open_unix_connection(path)
@@ -220,5 +220,5 @@ async def _refuse_a_living_one(path: Path) -> None:
             writer.close()
         if word:
             raise ConfigError(
-                f"another desk answers at unix:{path}: stop it, or give this one another address or state_folder"
+                f"another desk answers at unix:{path}: stop it, or give this desk another address or state_folder"
             )

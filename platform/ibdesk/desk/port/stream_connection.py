@@ -16,7 +16,7 @@ from ibdesk.store.redis.stream import START, Gap, StreamReader
 
 
 class StreamConnection:
-    """Sends to and receives from the engine that leads; its first message is a welcome."""
+    """A connection to the engine that leads; the first message received is a welcome."""
 
     def __init__(self, streams: Streams, news: StreamReader, client: str, lowest_token: int) -> None:
         """Make a connection; use `open`."""
@@ -29,7 +29,7 @@ class StreamConnection:
 
     @classmethod
     async def open(cls, pool: RedisPool, name: str, *, lowest_token: int = 0) -> StreamConnection:
-        """Return a connection to the desk called `name`; whether an engine is there shows when it says something.
+        """Return a connection to the desk called `name`; only a message shows whether an engine is there.
 
         Messages of engines with a token below `lowest_token` are ignored: those engines have been replaced. The
         attribute grows with each engine that takes over; pass it to the next connection.
@@ -48,7 +48,7 @@ class StreamConnection:
         """Send a message.
 
         Raises:
-            OSError: If Redis does not take it; the connection is then broken.
+            OSError: If Redis does not accept it; the connection is then broken.
         """
         try:
             await self._streams.calls.append(msgspec.msgpack.encode(ToDesk(self._client, data)))
@@ -69,7 +69,7 @@ class StreamConnection:
         return found
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         for task in self._tasks:
             task.cancel()
 
@@ -92,9 +92,9 @@ class StreamConnection:
         try:
             envelope = msgspec.msgpack.decode(data, type=FromDesk)
         except msgspec.DecodeError as error:
-            raise DeskError(f"what came over Redis is none of a desk's: {error}") from None
+            raise DeskError(f"a message over Redis is not a desk's: {error}") from None
         if envelope.token < self.lowest_token:
-            # One that was replaced and does not know it yet.
+            # The engine has been replaced and does not know it yet.
             return
         self.lowest_token = envelope.token
         if self._epoch is None:

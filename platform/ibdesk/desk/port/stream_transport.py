@@ -1,11 +1,11 @@
-"""The transport for other machines: Redis Streams, which lose nothing while a client reconnects.
+"""The desk port's transport between machines: Redis Streams, which lose nothing while a client reconnects.
 
-Clients append to one stream, which the engine reads; the engine appends news to one that all clients read, and
-answers to one of each client's own. Everything the engine says carries its `epoch` and its `token`: the number of its
-leadership, which grows from one engine to the next, so that nobody listens to one that has been replaced.
+Clients append to one stream, which the engine reads. The engine appends news to one stream for all clients, and answers
+to one stream per client. All of its messages carry its `epoch` and its `token`, the number of its leadership, which
+grows from one engine to the next, so that clients ignore an engine that has been replaced.
 
-Without Redis nothing here goes on, and nothing else is held up: news are dropped, and when Redis is back everybody
-starts over from a state.
+Without Redis this transport stops and delays nothing else: news are dropped, and when Redis is back all clients start
+again from a state.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from ibdesk.store.redis.stream import START, Gap, Message, Stream
 
 _log = logging.getLogger(__name__)
 
-# How much news is kept for clients that reconnect; whoever was away for longer starts over from a state.
+# How many messages are kept for clients that reconnect; a client that is away for longer starts again from a state.
 _KEPT_NEWS, _KEPT_CALLS, _KEPT_ANSWERS = 5_000, 10_000, 1_000
-# After so long without an answer to it, a client's own stream goes away.
+# A client's own stream expires after this time without an answer.
 _IDLE_SECONDS = 300.0
 _RETRY_SECONDS = 0.5
-# How many messages are appended at once, and how many may wait before they are given up for a state.
+# How many messages are appended at once, and how many may wait before a state replaces them.
 _AT_ONCE, _MOST_WAITING = 200, 2_000
-# A client counts as there for so long after it last said something.
+# A client counts as connected for this time after its last message.
 _PRESENT_SECONDS = 60.0
 
 
 class ToDesk(msgspec.Struct, frozen=True):
-    """What a client appends: who it is, and a message."""
+    """An entry of a client: its id and a message."""
 
     client: str
     data: bytes
 
 
 class FromDesk(msgspec.Struct, frozen=True):
-    """What an engine appends: which engine, and a message."""
+    """An entry of an engine: its token and epoch, and a message."""
 
     token: int
     epoch: str
@@ -65,7 +65,7 @@ class Streams:
 
 
 class StreamTransport:
-    """Lets programs of all machines in that share a Redis; a `PortTransport`."""
+    """A `PortTransport` for programs on all machines that share a Redis."""
 
     def __init__(self, pool: RedisPool, name: str, *, token: int = 0) -> None:
         """Make the transport of the desk called `name`; `token` is the number of this engine's leadership."""
@@ -74,21 +74,21 @@ class StreamTransport:
         self._outbox: asyncio.Queue[tuple[Stream, bytes]] = asyncio.Queue()
         self._lost = False
 
-    # Followers are not counted: whoever attaches finds the news there.
+    # Followers are not counted: any client can read the stream of news.
     is_watched = True
 
     @property
     def clients(self) -> int:
-        """How many have said something lately."""
+        """The number of clients that sent a message in the last minute."""
         since = time.monotonic() - _PRESENT_SECONDS
         self._heard = {client: at for client, at in self._heard.items() if at > since}
         return len(self._heard)
 
     async def open(self) -> None:
-        """Take nothing: the streams are there once something is in them."""
+        """Do nothing: streams are created with their first entry."""
 
     def close(self) -> None:
-        """Leave the streams as they are: the next engine goes on with them."""
+        """Do nothing: the next engine continues with the streams."""
 
     async def run(self, host: PortHost) -> None:
         """Serve until cancelled."""
@@ -97,14 +97,14 @@ class StreamTransport:
             tasks.create_task(self._hear(host), name="desk port from Redis")
 
     def publish(self, data: bytes) -> None:
-        """Send news to all clients, unless Redis is too far behind: they get a state once it is not."""
+        """Send news to all clients, unless Redis is too far behind: then a state follows once it is not."""
         if self._outbox.qsize() >= _MOST_WAITING:
             self._lost = True
         if not self._lost:
             self._outbox.put_nowait((self._streams.news, data))
 
     def send_heartbeat(self, data: bytes) -> None:
-        """Show that the desk lives."""
+        """Send a heartbeat."""
         self.publish(data)
 
     async def _hear(self, host: PortHost) -> None:
@@ -113,8 +113,8 @@ class StreamTransport:
             while True:
                 found = await reader.next()
                 if isinstance(found, Gap):
-                    _log.warning("calls over Redis may be lost: who waits for an answer is told by its time-out")
-                    # Whatever the stream holds now came after what was read.
+                    _log.warning("calls over Redis may be lost: their callers receive a time-out")
+                    # Everything in the stream is newer than the last entry read.
                     await reader.close()
                     reader = self._streams.calls.read(START)
                     continue
@@ -124,16 +124,16 @@ class StreamTransport:
             await reader.close()
 
     async def _newest(self) -> str:
-        """Return where the calls stand: what was asked of an engine before is not done by the next one."""
+        """Return the id of the newest call: calls to the previous engine are not carried out by this one."""
         while True:
             try:
                 return await self._streams.calls.newest_id()
             except RedisError:
-                # The pool has told it.
+                # The pool has logged it.
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _take_all(self, messages: list[Message], host: PortHost) -> None:
-        """Have calls done that are as old as Redis's own clock says: the clocks of machines need not agree."""
+        """Carry out calls, with their ages by Redis's clock: the machines' clocks need not agree."""
         try:
             now_ms = await self._streams.calls.now_ms()
         except RedisError as error:
@@ -158,7 +158,7 @@ class StreamTransport:
                 host.take(call, lambda answer: self._outbox.put_nowait((answers, answer)), age_seconds=age_seconds)
 
     async def _send(self, host: PortHost) -> None:
-        """Append what waits, for ever: in the order in which it was said, as much at once as there is."""
+        """Append waiting messages, forever, in their order and in groups."""
         while True:
             stream, data = await self._outbox.get()
             batch = [data]
@@ -171,7 +171,7 @@ class StreamTransport:
             await self._append(stream, batch, host)
 
     async def _append(self, stream: Stream, batch: list[bytes], host: PortHost) -> None:
-        """Append; where Redis does not take it, wait for Redis and append a state in the place of all that was lost."""
+        """Append; if Redis fails, wait for it and append a state in place of the lost messages."""
         try:
             await stream.append(*(self._sealed(data, host) for data in batch))
         except RedisError as error:

@@ -1,4 +1,4 @@
-"""What operations take and give, as bytes: plain data, ibdesk's structs, Polars frames, and errors."""
+"""Encoding of arguments and results of operations: plain data, ibdesk's structs, Polars frames, and errors."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from ibdesk.errors import DeskError, IbdeskError
 from ibdesk.model import AnyInstrument, Instrument
 from ibdesk.strategy import Strategy
 
-# Ext types of msgpack for what it has no form of its own for.
+# Extension types for values without a msgpack type.
 _FRAME, _INSTRUMENT = 1, 2
 
 Operation = Callable[..., Any]
 
 
 def encode_arguments(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
-    """Return the arguments of a call of `operation`, by name; what has its default is left out.
+    """Return the encoded arguments of a call of `operation`, by name; omitted ones are left out.
 
     Raises:
-        TypeError: If the operation cannot be called so.
-        DeskError: If one cannot be sent to another process, such as a strategy that is an object.
+        TypeError: If the operation does not accept these arguments.
+        DeskError: If one cannot be sent to another process, such as a strategy object.
     """
     bound = inspect.signature(operation).bind(None, *args, **kwargs)
     arguments = dict(list(bound.arguments.items())[1:])
@@ -35,39 +35,39 @@ def encode_arguments(operation: Operation, args: tuple[Any, ...], kwargs: dict[s
         return _ENCODER.encode({name: _marked(value) for name, value in arguments.items()})
     except (TypeError, NotImplementedError, OverflowError) as error:
         raise DeskError(
-            f"{operation.__name__} on a desk in another process takes plain data, and a strategy by its file: {error}"
+            f"{operation.__name__} on a desk in another process needs plain data, and a strategy as a file: {error}"
         ) from None
 
 
 def decode_arguments(operation: Operation, data: bytes) -> dict[str, Any]:
-    """Return the arguments that `encode_arguments` has encoded, each as its annotation says.
+    """Return the arguments encoded by `encode_arguments`, converted to their annotated types.
 
     Raises:
-        DeskError: If they are none, or not those of this operation.
+        DeskError: If they cannot be read, or do not belong to this operation.
     """
     try:
         given = _DECODER.decode(data)
         if not isinstance(given, dict):
-            raise DeskError(f"the arguments of {operation.__name__} come by name")
+            raise DeskError(f"the arguments of {operation.__name__} must be given by name")
         kinds = _kinds(operation)
         unknown = set(given) - set(kinds)
         if unknown:
-            raise DeskError(f"{operation.__name__} takes no {', '.join(sorted(map(str, unknown)))}")
+            raise DeskError(f"{operation.__name__} has no argument {', '.join(sorted(map(str, unknown)))}")
         return {name: _as(kinds[name], value) for name, value in given.items()}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, pl.exceptions.PolarsError) as error:
         raise DeskError(f"the arguments of {operation.__name__} cannot be read: {error}") from None
 
 
 def encode_value(value: Any) -> bytes:
-    """Return the bytes of what an operation gave."""
+    """Return the bytes of an operation's result."""
     return _ENCODER.encode(value)
 
 
 def decode_value(operation: Operation, data: bytes) -> Any:
-    """Return what an operation gave, as its annotation says.
+    """Return an operation's result, converted to its annotated type.
 
     Raises:
-        DeskError: If the bytes are not of that kind.
+        DeskError: If the bytes do not have that type.
     """
     try:
         return _as(_returned(operation), _DECODER.decode(data))
@@ -76,12 +76,12 @@ def decode_value(operation: Operation, data: bytes) -> Any:
 
 
 def facts_of(error: IbdeskError) -> list[str | float | int | bool | None]:
-    """Return what makes an error again: its facts, as far as they are plain."""
+    """Return the arguments that recreate an error; others than plain data become text."""
     return [fact if isinstance(fact, str | float | int | bool | None) else str(fact) for fact in error.args]
 
 
 def error_of(name: str, facts: Iterable[Any], text: str) -> IbdeskError:
-    """Return the error of that class with these facts; of a class that is not known here a `DeskError`."""
+    """Return the error of that class with these arguments; for an unknown class a `DeskError` with `text`."""
     found = _errors().get(name)
     if found is None:
         return DeskError(text)
@@ -92,7 +92,7 @@ def error_of(name: str, facts: Iterable[Any], text: str) -> IbdeskError:
 
 
 def _errors() -> dict[str, type[IbdeskError]]:
-    """Return all classes of errors by name."""
+    """Return all error classes by name."""
     found: dict[str, type[IbdeskError]] = {}
     waiting: list[type[IbdeskError]] = [IbdeskError]
     while waiting:
@@ -103,7 +103,7 @@ def _errors() -> dict[str, type[IbdeskError]]:
 
 
 def _marked(value: Any) -> Any:
-    """Return the argument with instruments in it marked as such: beside their names nothing else tells them."""
+    """Return the argument with instruments marked: otherwise they could not be distinguished from names."""
     match value:
         case Instrument():
             return msgspec.msgpack.Ext(_INSTRUMENT, _ENCODER.encode(value))
@@ -113,10 +113,10 @@ def _marked(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return what msgpack has a form for; called for what msgspec does not know."""
+    """Return a value that msgpack can encode; called for types that msgspec does not know."""
     match value:
         case Strategy():
-            pass
+            raise NotImplementedError(f"save {type(value).__name__} to a .py file and pass its path")
         case pl.DataFrame():
             buffer = io.BytesIO()
             value.write_ipc_stream(buffer)
@@ -125,7 +125,7 @@ def _plain(value: Any) -> Any:
             return os.fspath(value)
         case Iterable() if not isinstance(value, type):
             return list(value)
-    raise NotImplementedError(f"a {type(value).__name__} stays in its process")
+    raise NotImplementedError(f"a {type(value).__name__} cannot be sent to another process")
 
 
 def _from_ext(code: int, data: memoryview) -> Any:
@@ -142,7 +142,7 @@ _INSTRUMENTS: msgspec.msgpack.Decoder[AnyInstrument] = msgspec.msgpack.Decoder(A
 
 
 def _as(kind: Any, value: Any) -> Any:
-    """Return a decoded value as the annotation `kind` has it; a kind that msgspec cannot read is left as it came."""
+    """Return a decoded value converted to the annotation `kind`; unchanged if msgspec does not support the kind."""
     if kind is None or kind is type(None) or kind is pl.DataFrame:
         return value
     return msgspec.convert(value, kind) if _is_convertible(kind) else value
@@ -150,7 +150,7 @@ def _as(kind: Any, value: Any) -> Any:
 
 @functools.cache
 def _is_convertible(kind: Any) -> bool:
-    # Instruments come as such already.
+    # Instruments are decoded already.
     if kind is Instrument or any(part is Instrument or not _is_convertible(part) for part in get_args(kind)):
         return False
     try:
