@@ -1,7 +1,7 @@
-"""ibdesk: research, simulation, paper and live trading on Interactive Brokers with one and the same strategy file.
+"""ibdesk: research, simulation, paper and live trading on Interactive Brokers with the same strategy file.
 
-The names here are the public ones. Each is loaded at first use, so that importing ibdesk stays light, `ibdesk --help`
-answers at once, and neither pulls in a server, a browser or a notebook.
+The names here are the public ones. They are imported lazily, so that `import ibdesk` and `ibdesk --help` are fast
+and import no server, browser or notebook.
 """
 
 from __future__ import annotations

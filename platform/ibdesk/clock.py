@@ -1,7 +1,7 @@
-"""Where time comes from outside the engine: the wall, a faster one, or a test's hand.
+"""The clocks of the programs around the engine: system time, scaled time, or a clock moved by tests.
 
-The engine reads no clock; the programs around it do, through this one protocol, so that the embedded gateway and
-the TWS service beside it can agree on a market time that runs faster than the wall's.
+The engine reads no clock. The programs around it do, through one protocol, so that the embedded gateway and the TWS
+service can share a market time that runs faster than the wall clock.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ class MachineTime(Protocol):
     """The clocks of one machine, in nanoseconds."""
 
     def wall_ns(self) -> int:
-        """Return the wall's time, ns UTC."""
+        """Return the wall-clock time, ns UTC."""
         ...
 
     def monotonic_ns(self) -> int:
-        """Return a time that never jumps, and stands still while the machine sleeps."""
+        """Return a time that never jumps and stops while the machine sleeps."""
         ...
 
     def boot_ns(self) -> int:
-        """Return a time that never jumps, and goes on while the machine sleeps."""
+        """Return a time that never jumps and continues while the machine sleeps."""
         ...
 
 
-# Linux's CLOCK_MONOTONIC stands still while the machine sleeps; this one does not. All processes of a machine read the
-# same time from it.
+# Linux's CLOCK_MONOTONIC stops while the machine sleeps; CLOCK_BOOTTIME does not. All processes of a machine read
+# the same time from it.
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -45,7 +45,7 @@ class _RealTime:
     wall_ns = staticmethod(time.time_ns)
     monotonic_ns = staticmethod(time.perf_counter_ns)
 
-    # Read four times on the way of an order: a partial costs no frame of its own.
+    # Read four times per order: a partial needs no Python frame.
     boot_ns = staticmethod(functools.partial(time.clock_gettime_ns, _BOOT_CLOCK))
 
 
@@ -53,23 +53,23 @@ _machine: MachineTime = _RealTime()
 
 
 def wall_ns() -> int:
-    """Return the wall's time, ns UTC; events are stamped by a `Clock` instead."""
+    """Return the wall-clock time, ns UTC; events are stamped by a `Clock` instead."""
     return _machine.wall_ns()
 
 
 def monotonic_ns() -> int:
-    """Return the machine's monotonic time, by which durations are measured, ns."""
+    """Return the machine's monotonic time for measuring durations, ns."""
     return _machine.monotonic_ns()
 
 
 def boot_ns() -> int:
-    """Return the machine's monotonic time that also runs while it sleeps, ns."""
+    """Return the machine's monotonic time that continues while it sleeps, ns."""
     return _machine.boot_ns()
 
 
 @contextlib.contextmanager
 def machine_time(machine: MachineTime) -> Iterator[None]:
-    """Have this whole process read its time from `machine`, as a simulation does, until the ``with`` block ends."""
+    """Make this process read its time from `machine` inside the block, as a simulation does."""
     global _machine  # noqa: PLW0603 - a process has one time
     before, _machine = _machine, machine
     try:
@@ -79,15 +79,15 @@ def machine_time(machine: MachineTime) -> Iterator[None]:
 
 
 class Clock(Protocol):
-    """Tells the time in nanoseconds since 1970-01-01 UTC."""
+    """A clock in nanoseconds since 1970-01-01 UTC."""
 
     @property
     def speed(self) -> float:
-        """Clock seconds that pass in one second of the wall."""
+        """Clock seconds per wall-clock second."""
         ...
 
     def now_ns(self) -> int:
-        """Return the present time, ns UTC."""
+        """Return the current time, ns UTC."""
         ...
 
     async def wait_until(self, at_ns: int) -> None:
@@ -96,10 +96,10 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The wall's time, except that it never goes back.
+    """The wall clock, except that it never goes back.
 
-    Ages and rates of orders are reckoned by it. Where the wall is set back, it goes on at half its speed until the wall
-    has caught up.
+    Ages and rates of orders are measured with it. If the wall clock is set back, this clock continues at half speed
+    until the wall clock has caught up.
     """
 
     speed = 1.0
@@ -108,7 +108,7 @@ class SystemClock:
         self._told_ns, self._boot_ns = wall_ns(), boot_ns()
 
     def now_ns(self) -> int:
-        """Return the present time, ns UTC."""
+        """Return the current time, ns UTC."""
         at_ns, machine_ns = wall_ns(), boot_ns()
         if at_ns < self._told_ns:
             at_ns = self._told_ns + max(0, machine_ns - self._boot_ns) // 2
@@ -116,14 +116,14 @@ class SystemClock:
         return at_ns
 
     async def wait_until(self, at_ns: int) -> None:
-        """Sleep until the wall's time is `at_ns`, ns UTC."""
+        """Sleep until this clock shows `at_ns`, ns UTC."""
         await asyncio.sleep(max(0.0, (at_ns - self.now_ns()) / SECOND))
 
 
 class ScaledClock:
-    """A clock that starts at `start_ns` now and runs `speed` times as fast as the wall.
+    """A clock that starts at `start_ns` now and runs `speed` times as fast as the wall clock.
 
-    It is anchored on the monotonic clock, so that a correction of the wall's time does not make it jump.
+    It is based on the monotonic clock, so that a correction of the wall clock does not make it jump.
     """
 
     def __init__(self, start_ns: int, speed: float) -> None:
@@ -143,7 +143,7 @@ class ScaledClock:
 
 
 class ManualClock:
-    """A clock that stands still until it is moved; for tests and stepped markets."""
+    """A clock that moves only by `advance`; for tests and stepped markets."""
 
     speed = 1.0
 
@@ -153,24 +153,24 @@ class ManualClock:
         self._waiting: list[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     def now_ns(self) -> int:
-        """Return where the clock was last put, ns UTC."""
+        """Return the time that was last set, ns UTC."""
         return self._now_ns
 
     def advance(self, nanoseconds: int) -> None:
-        """Move the clock forward, in any thread, and wake those who waited; time never goes back."""
+        """Move the clock forward and wake the waiting tasks; can be called from any thread."""
         if nanoseconds < 0:
-            raise ValueError(f"a clock only goes forward, got {nanoseconds} ns")
+            raise ValueError(f"a clock can only be moved forward, got {nanoseconds} ns")
         with self._lock:
             self._now_ns += nanoseconds
             due = [waiter for waiter in self._waiting if waiter[0] <= self._now_ns]
             self._waiting = [waiter for waiter in self._waiting if waiter[0] > self._now_ns]
         for _, loop, reached in due:
-            # The loop of a desk that was closed meanwhile waits for nothing.
+            # The event loop may belong to a desk that was closed meanwhile.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(reached.set)
 
     async def wait_until(self, at_ns: int) -> None:
-        """Wait until the clock was advanced to `at_ns`, ns UTC."""
+        """Wait until the clock has been advanced to `at_ns`, ns UTC."""
         reached = asyncio.Event()
         with self._lock:
             if at_ns <= self._now_ns:

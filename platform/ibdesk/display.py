@@ -1,4 +1,4 @@
-"""Values as people see them: figures in words, and plain values as HTML for a notebook."""
+"""Formatting of values: figures as text, and structs as HTML tables for notebooks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 UNKNOWN = "–"  # noqa: RUF001 - a dash, as tables of prices print it
-# Fields that hold an amount of money, whatever struct they stand in.
+# Fields that hold an amount of money in any struct.
 _MONEY = frozenset(
     {"available_funds", "buying_power", "cash", "day_loss", "net_liquidation", "pnl", "realized_pnl"}
     | {"unrealized_pnl", "value"}
@@ -20,15 +20,15 @@ _NUMBER_CELL = "text-align:right;padding:2px 14px 2px 0;font-variant-numeric:tab
 
 
 def without_noise(figure: float) -> float:
-    """Return a figure without the noise of binary arithmetic: 228.97999999999996 is 228.98.
+    """Return a figure without the rounding noise of binary arithmetic: 228.97999999999996 becomes 228.98.
 
-    Twelve significant digits stay, more than any price, quantity or account has.
+    Twelve significant digits remain, more than any price, quantity or account has.
     """
     return float(f"{figure:.12g}") if math.isfinite(figure) else figure
 
 
 class HtmlRepr:
-    """A mixin for structs: notebooks show their fields as a table instead of a line of raw text."""
+    """A mixin for structs: notebooks show their fields as a table."""
 
     __slots__ = ()
 
@@ -42,7 +42,7 @@ def fields_of(struct: Any) -> dict[str, Any]:
 
 
 def facts_html(title: str, facts: Mapping[str, Any]) -> str:
-    """Return facts by name as an HTML table; facts that are lists of structs become tables below it."""
+    """Return named facts as an HTML table; lists of structs become tables below it."""
     tables = {name: value for name, value in facts.items() if _is_table(value)}
     rows = "".join(
         f'<tr><td style="{_CELL};opacity:.65">{html.escape(label(name))}</td>'
@@ -55,7 +55,7 @@ def facts_html(title: str, facts: Mapping[str, Any]) -> str:
 
 
 def rows_html(title: str, structs: Sequence[Any], *, names: Sequence[str] = ()) -> str:
-    """Return structs of one kind as an HTML table, a row each; of their fields all, or those in `names`."""
+    """Return structs of one type as an HTML table, one row each, with all fields or those in `names`."""
     if not structs:
         return f"<div><b>{html.escape(title)}</b>: none</div>"
     names = names or structs[0].__struct_fields__
@@ -65,12 +65,12 @@ def rows_html(title: str, structs: Sequence[Any], *, names: Sequence[str] = ()) 
 
 
 def label(name: str) -> str:
-    """Return a field's name as words, without its unit: ``started_ns`` is ``started``."""
+    """Return a field's name as words, without its unit: ``started_ns`` becomes ``started``."""
     return name.removesuffix("_ns").removesuffix("_seconds").replace("_", " ")
 
 
 def written(name: str, value: Any) -> str:
-    """Return a field's value in words: times in UTC, money with two decimals, a dash for what is not known."""
+    """Return a field's value as text: times in UTC, money with two decimals, a dash if unknown."""
     match value:
         case None:
             return UNKNOWN

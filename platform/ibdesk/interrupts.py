@@ -1,4 +1,4 @@
-"""What ends code from outside: a signal (Ctrl-C, SIGTERM), or another thread that has waited long enough."""
+"""Interrupts of running code: a signal (Ctrl-C, SIGTERM), or another thread after a time limit."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from types import CodeType
 
 
 class CallInterrupted(BaseException):
-    """The code of a strategy did not return in time. Another thread raises it, so it is no `Exception` to go on over.
+    """A strategy's code did not return in time.
 
-    Its only argument is the sentence that says where the code was.
+    Another thread raises it. It is not an `Exception`, so that the strategy's own handlers do not catch it. Its only
+    argument is a sentence that names the line where the code was.
     """
 
 
@@ -20,11 +21,11 @@ _RAISE = dis.opmap["RAISE_VARARGS"]
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Return whether a signal handler raised `error`, so that the program and not only a part of it should end.
+    """Return whether a signal handler raised `error`, so that the whole program should end.
 
     Python runs signal handlers on the main thread, between two instructions of the code that runs there. A handler
-    written in Python stands in the traceback. Python's own one for Ctrl-C does not: its KeyboardInterrupt comes out of
-    any instruction but ``raise``.
+    written in Python appears in the traceback. Python's own handler of Ctrl-C does not: its KeyboardInterrupt comes
+    from any instruction except ``raise``.
     """
     if threading.current_thread() is not threading.main_thread():
         return False

@@ -1,4 +1,4 @@
-"""Names of a package that are loaded at first use, so that who needs one of them does not wait for all."""
+"""Lazily imported package attributes (PEP 562)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 
 def at_first_use(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return `__getattr__` and `__dir__` of a package (PEP 562) for the names that it imports for type checkers.
+    """Return `__getattr__` and `__dir__` of a package for the names that it imports below ``if TYPE_CHECKING:``.
 
-    What stands below ``if TYPE_CHECKING:`` in the package's own `file` says where each name is from, so that it is
-    said once, and editors, type checkers and Python agree. A name must not be that of the module it is from:
-    whoever imports that module would bind the package's name to it.
+    These imports in the package's own `file` are the only declaration, so that editors, type checkers and Python
+    agree. A name must differ from the name of its module: importing the module would bind the package's attribute to
+    it.
     """
     homes = _homes(file)
 

@@ -78,7 +78,7 @@ def test_every_message_is_told_in_words(home: Any) -> None:
     assert re.search(r"^\d\d:\d\d:\d\d\.\d{3} client \? > speaks versions 157\.\.178$", text, re.MULTILINE)
     assert re.search(r"client 4 > placeOrder \d+: BUY 100 AAPL STK SMART LMT 1\.5$", text, re.MULTILINE), text
     assert re.search(r"client 4 < orderStatus \d+: Submitted, filled 0, remaining 100$", text, re.MULTILINE)
-    assert text.endswith("client 4 - it has hung up\n")
+    assert text.endswith("client 4 - disconnected\n")
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
 
@@ -113,7 +113,7 @@ def test_a_conversation_with_a_tws_is_recorded_and_played_again(home: Any) -> No
     )
 
     assert asyncio.run(trade(port_of(proxy, "proxy"))) == ["DU7654321"]
-    proxy.until("client 4 - it has hung up")
+    proxy.until("client 4 - disconnected")
     proxy.press_ctrl_c()
     assert (proxy.end().code, stat.S_IMODE(record.stat().st_mode)) == (0, 0o600)
     assert "DU7654321" not in record.read_text()

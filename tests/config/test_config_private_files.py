@@ -66,7 +66,7 @@ def test_a_folder_that_others_use_for_something_else_is_not_taken_from_them(bits
     (folder / "thesis.txt").write_text("mine")
     folder.chmod(bits)
 
-    with pytest.raises(ConfigError, match=f"other users can look into state_folder {folder}, .*chmod 700") as caught:
+    with pytest.raises(ConfigError, match=f"other users can read state_folder {folder}, .*chmod 700") as caught:
         secure_state_folder(folder)
 
     assert "\n" not in str(caught.value)
@@ -86,7 +86,7 @@ def test_a_volume_of_another_user_is_taken_as_it_is_unless_everybody_may_write_t
     if is_taken:
         assert secure_state_folder(folder) == []
     else:
-        with pytest.raises(ConfigError, match=f"every user may write into state_folder {folder}"):
+        with pytest.raises(ConfigError, match=f"every user can write to state_folder {folder}"):
             secure_state_folder(folder)
     assert mode(folder) == oct(bits)
 

@@ -101,7 +101,7 @@ def test_a_secret_that_everybody_can_read_is_refused(place: Place, mode: int, is
         (None, "cannot be read: No such file or directory"),
         (b"", "is empty"),
         (b"\n", "is empty"),
-        (b"\xff\xfe", "is no UTF-8 text"),
+        (b"\xff\xfe", "is not UTF-8 text"),
         (b"x" * 70_000, "is too long for a value"),
     ],
 )
@@ -119,7 +119,7 @@ def test_a_file_without_a_usable_value_is_named(place: Place, held: bytes | None
 def test_the_mask_is_no_secret(place: Place) -> None:
     place.set(REDIS__URL=MASK)
 
-    with pytest.raises(ConfigError, match=r"redis\.url \(IBDESK_REDIS__URL\) is only the mask"):
+    with pytest.raises(ConfigError, match=r"redis\.url \(IBDESK_REDIS__URL\) is the mask"):
         DeskSettings.load()
 
 
@@ -250,7 +250,7 @@ def test_who_may_read_the_settings_file_is_doubted_when_a_secret_stands_in_it(pl
     place.write(f'[redis]\nurl = "{URL}"\n', mode=0o644)
     code, out, _ = cli("config", "check")
     assert (code, out.startswith("ok\n")) == (0, True)
-    assert f"redis.url stands in {place.file}" in out
+    assert f"redis.url is in {place.file}" in out
 
     place.file.chmod(0o600)
     assert cli("config", "check")[1] == "ok\n"

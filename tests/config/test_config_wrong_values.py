@@ -118,7 +118,7 @@ def test_variables_that_are_no_settings_are_left_alone(place: Place) -> None:
 
 def test_a_section_is_no_value(place: Place) -> None:
     place.write("tws = 4002\n")
-    assert re.search(r"tws \(.*toml\) is a section with settings of its own, not a value", wrong())
+    assert re.search(r"tws \(.*toml\) is a section, not a single setting", wrong())
 
     place.write("")
     place.set(TWS="4002")
@@ -128,9 +128,9 @@ def test_a_section_is_no_value(place: Place) -> None:
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ("[tws\n", r"ibdesk\.toml is no TOML: .*line 1"),
-        ("mode = paper\n", r"ibdesk\.toml is no TOML: Invalid value"),
-        ("[tws]\nport = 1\nport = 2\n", r"ibdesk\.toml is no TOML: Cannot overwrite a value"),
+        ("[tws\n", r"ibdesk\.toml is not valid TOML: .*line 1"),
+        ("mode = paper\n", r"ibdesk\.toml is not valid TOML: Invalid value"),
+        ("[tws]\nport = 1\nport = 2\n", r"ibdesk\.toml is not valid TOML: Cannot overwrite a value"),
     ],
 )
 def test_a_file_that_is_no_toml_is_named(place: Place, said: str, words: str) -> None:
@@ -141,7 +141,7 @@ def test_a_file_that_is_no_toml_is_named(place: Place, said: str, words: str) ->
 
 def test_a_file_that_is_no_text_or_cannot_be_read_is_named(place: Place) -> None:
     place.file.write_bytes(b"\xff\xfe")
-    assert re.search(r"ibdesk\.toml is no UTF-8 text", wrong())
+    assert re.search(r"ibdesk\.toml is not UTF-8 text", wrong())
 
     assert re.search(r"no settings file .* \(--config\)", wrong(config=place.folder))
 

@@ -1,10 +1,10 @@
 """The settings: one tree of sections, read from a file, the environment and the command line.
 
-A section stands beside what it sets: `tws.TwsSettings`, `gateway.GatewaySettings`, `engine.RiskLimits`,
-`store.RedisSettings`. The roots that hang sections into a tree are `desk.DeskSettings` and, with all that the server
-adds, `ibdesk_server.settings.Settings`.
+Each section is defined in the package that it configures: `tws.TwsSettings`, `gateway.GatewaySettings`,
+`engine.RiskLimits`, `store.RedisSettings`. The roots of the tree are `desk.DeskSettings` and, with the server's
+sections, `ibdesk_server.settings.Settings`.
 
-Names are loaded at first use: the guardian, which must stay small, writes private files without loading pydantic.
+Names are imported lazily: the guardian, which must stay small, writes private files without importing pydantic.
 """
 
 from typing import TYPE_CHECKING

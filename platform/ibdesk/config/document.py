@@ -1,4 +1,4 @@
-"""Settings as a person reads them: the whole tree as TOML or JSON without its secrets, and a commented example."""
+"""Settings as TOML or JSON with secrets masked, and a commented example file."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _LONGEST_ALIGNED = 60
 
 
 def as_toml(tree: SettingsTree, *, below: str = "", origins: bool = False) -> str:
-    """Return what is set as TOML, secrets masked: everything, or one section or setting by its name.
+    """Return the settings as TOML with secrets masked: all, or the section or setting named `below`.
 
-    With `origins` each line says where its value is from.
+    With `origins`, each line names the source of its value.
 
     Raises:
-        ConfigError: If there is no section or setting of this name.
+        ConfigError: If no section or setting has this name.
     """
     lines: list[str] = []
     for path, of_section in _sections(type(tree), below):
@@ -45,10 +45,10 @@ def as_toml(tree: SettingsTree, *, below: str = "", origins: bool = False) -> st
 
 
 def as_plain(tree: SettingsTree, *, below: str = "", origins: bool = False) -> dict[str, Any]:
-    """Return the same as plain data for JSON; with `origins` a setting is an object of its value and its origin.
+    """Return the same as plain data for JSON; with `origins`, a setting is an object of its value and origin.
 
     Raises:
-        ConfigError: If there is no section or setting of this name.
+        ConfigError: If no section or setting has this name.
     """
     plain: dict[str, Any] = {}
     for path, of_section in _sections(type(tree), below):
@@ -62,13 +62,13 @@ def as_plain(tree: SettingsTree, *, below: str = "", origins: bool = False) -> d
 
 
 def example(root: type[SettingsTree]) -> str:
-    """Return a file of settings with every setting below a root, what it is for, and its default, commented out."""
+    """Return an example file: every setting of a root with its description and default, commented out."""
     defaults = root()
     lines = [
         "# Settings of ibdesk, read from ./ibdesk.toml, from the file that IBDESK_CONFIG names, or from --config FILE.",
-        "# Every value below is the default: take the # away from what is to be another.",
-        "# The environment goes before this file, port of [tws] as IBDESK_TWS__PORT; options go before both.",
-        "# Any setting can be read from a file instead, as secrets should be: url_file, or IBDESK_REDIS__URL_FILE.",
+        "# Every value below is the default: remove the # to change a setting.",
+        "# The environment overrides this file (port of [tws] as IBDESK_TWS__PORT); options override both.",
+        "# Any setting can be read from a file, as secrets should be: url_file, or IBDESK_REDIS__URL_FILE.",
     ]
     for path, of_section in _sections(root):
         if path:
@@ -81,9 +81,9 @@ def example(root: type[SettingsTree]) -> str:
 
 
 def _sections(root: type[SettingsTree], below: str = "") -> Iterator[tuple[Path_, list[Setting]]]:
-    """Give the sections of a root as TOML wants them: the settings of each before the sections in it.
+    """Yield the sections of a root in TOML's order: the settings of each section before its subsections.
 
-    `below` leaves only the settings of one section, or one setting.
+    `below` limits them to one section or one setting.
     """
     wanted, catalog = tuple(below.split(".")) if below else (), root.catalog()
     if wanted not in catalog.sections and wanted not in catalog.settings:
@@ -135,7 +135,7 @@ def _pair(setting: Setting, value: Any) -> str:
 
 
 def _literal(value: Any) -> str:
-    """Return a value as TOML writes it."""
+    """Return a value in TOML notation."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -149,7 +149,7 @@ def _literal(value: Any) -> str:
         case list() | tuple() | set() | frozenset():
             return f"[{', '.join(_literal(item) for item in value)}]"
         case _:
-            # What JSON escapes, TOML's basic strings escape in the same way; of the control characters it leaves one.
+            # TOML's basic strings have JSON's escapes; JSON leaves one control character unescaped.
             return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -172,7 +172,7 @@ def _for_json(value: Any) -> Any:
 
 
 def _at_home(value: Any) -> Any:
-    """Return a path below this user's home folder as everybody writes it."""
+    """Return a path below the user's home folder in the form ``~/...``."""
     if isinstance(value, Path) and value.is_relative_to(Path.home()):
         return f"~/{value.relative_to(Path.home())}"
     return value

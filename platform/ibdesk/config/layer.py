@@ -1,4 +1,4 @@
-"""What one source says: values by setting, where each came from, and what is wrong with its words."""
+"""The settings of one source: values, their origins and the errors found in it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ibdesk.errors import ConfigError
 FILE_SUFFIX = "_file"
 
 Origin = Callable[[Path_], str]
-"""Tells in words where a source has the value of a path from."""
+"""A function that returns the origin of a path's value in words."""
 
 
 class Given(msgspec.Struct, frozen=True):
-    """A setting or a section as a command or a program gives it: ``Given("tws.port", 4002, "--tws-port")``.
+    """A setting or section from a command line or a program: ``Given("tws.port", 4002, "--tws-port")``.
 
-    One whose value is None was not given.
+    The value None means that it was not given.
     """
 
     setting: str
@@ -33,33 +33,33 @@ class Given(msgspec.Struct, frozen=True):
 
 
 class Layer(msgspec.Struct):
-    """What one source says."""
+    """The values, origins and errors of one source."""
 
     values: dict[Path_, Any] = {}
     origins: dict[Path_, str] = {}
     faults: list[str] = []
 
     def put(self, path: Path_, value: Any, origin: str) -> None:
-        """Take a value."""
+        """Store a value with its origin."""
         self.values[path], self.origins[path] = value, origin
 
 
 class Reader:
-    """Reads what a source says into a layer, setting by setting.
+    """Reads a source into a layer, setting by setting.
 
-    `base` is the folder from which relative paths lead; without it they lead from the working directory.
+    Relative paths start at the folder `base`, or at the working directory if it is None.
     """
 
     def __init__(self, catalog: Catalog, layer: Layer, origin: Origin, base: Path | None = None) -> None:
         self._catalog, self._layer, self._origin, self._base = catalog, layer, origin, base
 
     def read(self, raw: Mapping[str, Any], path: Path_ = ()) -> None:
-        """Read a section and all in it."""
+        """Read a section with its settings and subsections."""
         for name, value in raw.items():
             self.read_one((*path, str(name)), value)
 
     def read_one(self, path: Path_, value: Any) -> None:
-        """Read one setting, the file that names its value, or a section."""
+        """Read one setting, the file that holds its value, or a section."""
         settings, sections = self._catalog.settings, self._catalog.sections
         if path in settings:
             self._take(settings[path], value, self._origin(_first_leaf(path, value)))
@@ -75,10 +75,10 @@ class Reader:
         if isinstance(value, Mapping):
             self.read(value, path)
         elif isinstance(value, BaseModel) or is_pydantic_dataclass(type(value)):
-            # A section that is given whole: each of its fields counts as given.
+            # A section object: each of its fields counts as given.
             self.read({name: getattr(value, name) for name in fields_of(type(value))}, path)
         else:
-            self._fault(f"{'.'.join(path)} ({self._origin(path)}) is a section with settings of its own, not a value")
+            self._fault(f"{'.'.join(path)} ({self._origin(path)}) is a section, not a single setting")
 
     def _take_file(self, setting: Setting, path: Path_, value: Any) -> None:
         origin = self._origin(path)
@@ -92,9 +92,9 @@ class Reader:
 
     def _take(self, setting: Setting, value: Any, origin: str) -> None:
         if setting.path in self._layer.values:
-            self._fault(f"{setting.name} is given twice, {self._layer.origins[setting.path]} and {origin}: leave one")
+            self._fault(f"{setting.name} is given twice, {self._layer.origins[setting.path]} and {origin}: keep one")
         elif setting.is_secret and value == MASK:
-            self._fault(f"{setting.name} ({origin}) is only the mask that `ibdesk config show` prints: give the secret")
+            self._fault(f"{setting.name} ({origin}) is the mask that `ibdesk config show` prints: give the real secret")
         else:
             self._layer.put(setting.path, self._shaped(setting, value), origin)
 
@@ -117,7 +117,7 @@ class Reader:
 
 
 def _listed(text: str) -> Any:
-    """Return the parts of a list written with commas, or what JSON says; what is neither is judged by its type."""
+    """Return the items of a comma-separated or JSON list; other text is left to the type's validation."""
     if not text.lstrip().startswith("["):
         return [part for part in (part.strip() for part in text.split(",")) if part]
     try:

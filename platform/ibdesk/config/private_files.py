@@ -1,4 +1,4 @@
-"""Files and folders that only their owner may use, whatever the process's umask is."""
+"""Files and folders that only their owner can access, regardless of the umask."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from ibdesk.errors import ConfigError
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
-# What ibdesk keeps directly in its state folder.
+# The entries of ibdesk in its state folder.
 _KEPT = (
     "journals",
     "locks",
@@ -31,10 +31,10 @@ _KEPT = (
 
 
 def private_folder(folder: Path) -> None:
-    """Make a folder for its owner alone, and all folders above it that are missing; an existing one stays as it is.
+    """Create a folder and its missing parents with access for the owner only; existing folders are unchanged.
 
     Raises:
-        OSError: If it cannot be made.
+        OSError: If a folder cannot be created.
     """
     for each in (*reversed(folder.parents), folder):
         if not each.is_dir():
@@ -42,18 +42,17 @@ def private_folder(folder: Path) -> None:
 
 
 def owner_only(path: str, flags: int) -> int:
-    """Open a file that only its owner may use; the `opener` of ``open``."""
+    """Open a file with access for its owner only; an `opener` for ``open``."""
     return os.open(path, flags, 0o600)
 
 
 def write_private(path: Path, data: bytes, *, may_replace: Callable[[], bool] | None = None) -> bool:
-    """Write a file for its owner alone: whole or not at all, and on disk before this returns.
+    """Write a file for its owner only, atomically, and flush it to disk; return whether it was written.
 
-    What is written takes the place of the file if `may_replace`, asked at the last moment, says so; return whether it
-    has.
+    `may_replace` is called just before the file is replaced; if it returns False, the old file remains.
 
     Raises:
-        OSError: If it cannot be written; then the file is as it was.
+        OSError: If the file cannot be written; then it is unchanged.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.new")
     try:
@@ -73,13 +72,13 @@ def write_private(path: Path, data: bytes, *, may_replace: Callable[[], bool] | 
 
 
 def secure_state_folder(folder: Path) -> list[Path]:
-    """Make the state folder if it is missing, keep other users out of it, and return what was open to them.
+    """Create the state folder if it is missing, close it to other users, and return the paths that were open to them.
 
-    A folder of another user, such as a volume that an administrator has mounted, is taken as it is, unless everybody
-    may write there.
+    A folder of another user, such as a volume mounted by an administrator, is used as it is, unless everybody can
+    write to it.
 
     Raises:
-        ConfigError: If it cannot be made, or cannot be closed to others without taking something else from them.
+        ConfigError: If it cannot be created, or closing it would lock other users out of other files.
     """
     try:
         private_folder(folder)
@@ -87,7 +86,7 @@ def secure_state_folder(folder: Path) -> list[Path]:
         mode = stat.S_IMODE(found.st_mode)
         if found.st_uid != os.geteuid():
             if mode & stat.S_IWOTH:
-                raise ConfigError(f"every user may write into state_folder {folder}: choose a folder of this user")
+                raise ConfigError(f"every user can write to state_folder {folder}: choose a folder of this user")
             return []
         closed = []
         if mode & _OTHERS:
@@ -100,17 +99,17 @@ def secure_state_folder(folder: Path) -> list[Path]:
 
 
 def _refuse_a_shared_one(folder: Path, mode: int) -> None:
-    """Leave a folder alone that holds other things too: closing it would lock others out of those.
+    """Refuse a folder with other content too: closing it would lock other users out of it.
 
     Raises:
-        ConfigError: If it does.
+        ConfigError: If the folder has other content.
     """
     names = {path.name for path in folder.iterdir()}
     ours = {path.name for path in _kept_in(folder)}
     if mode & stat.S_ISVTX or (names and not ours):
         raise ConfigError(
-            f"other users can look into state_folder {folder}, and it holds other things than ibdesk's: "
-            f"choose a folder of its own, or chmod 700 it"
+            f"other users can read state_folder {folder}, and it has files that are not ibdesk's: "
+            f"choose a separate folder, or chmod 700 it"
         )
 
 
@@ -119,7 +118,7 @@ def _kept_in(folder: Path) -> list[Path]:
 
 
 def _close(path: Path) -> bool:
-    """Take a file or folder of ours from other users; return whether that was necessary."""
+    """Close a file or folder of ibdesk to other users; return whether that was necessary."""
     found = path.lstat()
     if stat.S_ISLNK(found.st_mode) or found.st_uid != os.geteuid() or not found.st_mode & _OTHERS:
         return False

@@ -1,4 +1,4 @@
-"""A file that holds the value of one setting, as service managers hand over secrets."""
+"""Files that hold the value of one setting, as service managers provide secrets."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 from ibdesk.errors import ConfigError
 
 _LONGEST = 65_536
-# Where container engines mount secrets into one container alone; the mode is what it was on the host.
+# Container engines mount secrets here, visible to one container only, with the file mode of the host.
 _HANDED_OVER = Path("/run/secrets")
 
 
 def read_value(path: Path, *, secret: bool) -> str:
-    """Return what a file holds, without the newline at its end.
+    """Return a file's text without the newline at its end.
 
     Raises:
-        ConfigError: If it cannot be read, is no text, is empty or very long; or if it holds a secret and everybody on
-            this machine can read it, unless a container engine has put it there.
+        ConfigError: If it cannot be read, is not UTF-8, is empty or too long, or holds a secret that every user of this
+            machine can read, unless a container engine mounted it.
     """
     try:
         with path.open("rb") as file:
@@ -33,12 +33,12 @@ def read_value(path: Path, *, secret: bool) -> str:
     try:
         text = held.decode("utf-8").removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
-        raise ConfigError(f"{path} is no UTF-8 text") from None
+        raise ConfigError(f"{path} is not UTF-8 text") from None
     if not text:
         raise ConfigError(f"{path} is empty")
     return text
 
 
 def is_handed_over(path: Path) -> bool:
-    """Return whether a file is where container engines put secrets: nobody but this container sees it there."""
+    """Return whether a file is in the folder where container engines mount secrets for one container only."""
     return path.is_relative_to(_HANDED_OVER)

@@ -1,4 +1,4 @@
-"""What a section of settings is made of."""
+"""The base class of sections of settings."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """Settings that belong together; a section may hold others.
+    """A group of settings; sections can be nested.
 
-    Each field has a constrained type, a default and a description: the file, the environment, the page of help and
-    `ibdesk config example` are made from them. What must not be shown is a `SecretStr`. A field with ``exclude=True``
-    is no setting: it follows from others.
+    Each field has a constrained type, a default and a description, from which the file, the environment, the help
+    pages and `ibdesk config example` are derived. A secret is a `SecretStr`. A field with ``exclude=True`` is not a
+    setting: it is derived from others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

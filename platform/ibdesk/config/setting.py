@@ -1,4 +1,4 @@
-"""One setting as the tree knows it: its name, its variable, its kind, its default; and all of them by name."""
+"""The description of one setting (name, variable, type, bounds), and the catalog of all settings."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pydantic.fields import FieldInfo
 
 PREFIX, DELIMITER = "IBDESK_", "__"
 MASK = "********"
-"""What stands in the place of a secret wherever settings are shown."""
+"""The text shown instead of a secret."""
 
 Path_ = tuple[str, ...]
-"""The names that lead to a setting or a section, from the root: ``("tws", "port")``."""
+"""The path of a setting or section from the root: ``("tws", "port")``."""
 
 _LISTS = (tuple, list, set, frozenset)
 _LIMITS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
@@ -27,30 +27,30 @@ _SECRETS = (Secret, SecretStr, SecretBytes)
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """A leaf of the tree."""
+    """One setting of the tree."""
 
     path: Path_
     field: FieldInfo
 
     @property
     def name(self) -> str:
-        """Return the name as it is written in sentences: ``tws.port``."""
+        """Return the name as used in messages: ``tws.port``."""
         return ".".join(self.path)
 
     @property
     def variable(self) -> str:
-        """Return the variable of the environment that sets it: ``IBDESK_TWS__PORT``."""
+        """Return the name of its environment variable: ``IBDESK_TWS__PORT``."""
         return variable_of(self.path)
 
     @property
     def kinds(self) -> tuple[Any, ...]:
-        """Return the types a value may have: the members of a union, or the one."""
+        """Return the types that a value may have: the members of a union, or the single type."""
         annotation = self.field.annotation
         return get_args(annotation) if get_origin(annotation) in {Union, UnionType} else (annotation,)
 
     @property
     def is_secret(self) -> bool:
-        """Return whether its value is shown to nobody."""
+        """Return whether its value is never shown."""
         return self._is(_SECRETS)
 
     @property
@@ -65,12 +65,12 @@ class Setting(msgspec.Struct, frozen=True):
 
     @property
     def may_be_none(self) -> bool:
-        """Return whether it can be left without a value."""
+        """Return whether it may be without a value."""
         return type(None) in self.kinds
 
     @property
     def bounds(self) -> str:
-        """Return in words what values it takes, as far as bounds and choices say it; else an empty string."""
+        """Return its bounds or choices in words, or an empty string if it has none."""
         choices = [choice for kind in self.kinds if get_origin(kind) is Literal for choice in get_args(kind)]
         if choices:
             return f"one of {', '.join(map(str, choices))}"
@@ -95,7 +95,7 @@ def variable_of(path: Path_) -> str:
 class Catalog(msgspec.Struct, frozen=True):
     """All settings and sections below a root, by their paths.
 
-    `others` are the sections of other roots that may stand in the same file; beside a root that `is_part`, any may.
+    `others` are sections of other roots that the same file may hold. If `is_part`, the file may hold any other section.
     """
 
     settings: Mapping[Path_, Setting]
@@ -104,11 +104,11 @@ class Catalog(msgspec.Struct, frozen=True):
     is_part: bool = False
 
     def is_elsewhere(self, name: str) -> bool:
-        """Return whether a section that this root does not have may be there for another."""
+        """Return whether a section unknown to this root may belong to another root."""
         return name in self.others or (self.is_part and (name,) not in self.sections)
 
     def nearest(self, path: Path_) -> str:
-        """Return what may have been meant by a name that there is not, in words."""
+        """Return a suggestion for an unknown name, in words."""
         parent = path[:-1]
         siblings = {known[-1]: known for known in (*self.settings, *self.sections) if known and known[:-1] == parent}
         if close := difflib.get_close_matches(path[-1], siblings, n=1, cutoff=0.6):
@@ -123,7 +123,7 @@ class Catalog(msgspec.Struct, frozen=True):
 
 @functools.cache
 def catalog_of(root: type[BaseModel], others: frozenset[str] = frozenset(), *, is_part: bool = False) -> Catalog:
-    """Return what can be set below a root."""
+    """Return the catalog of a root."""
     settings: dict[Path_, Setting] = {}
     sections: dict[Path_, type] = {(): root}
     for path, field in _walk(root, ()):
@@ -136,7 +136,7 @@ def catalog_of(root: type[BaseModel], others: frozenset[str] = frozenset(), *, i
 
 
 def section_of(field: FieldInfo) -> type | None:
-    """Return the section's type when a field holds a section."""
+    """Return the section type of a field, or None if the field is not a section."""
     kind = field.annotation
     if isinstance(kind, type) and (issubclass(kind, BaseModel) or is_pydantic_dataclass(kind)):
         return kind
@@ -144,7 +144,7 @@ def section_of(field: FieldInfo) -> type | None:
 
 
 def fields_of(kind: type) -> Mapping[str, FieldInfo]:
-    """Return the fields of a section that can be set."""
+    """Return the fields of a section that are settings."""
     fields: Mapping[str, FieldInfo] = getattr(kind, "__pydantic_fields__", {})
     return {name: field for name, field in fields.items() if not field.exclude}
 

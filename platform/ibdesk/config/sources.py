@@ -1,4 +1,4 @@
-"""The three places settings come from: the file ``ibdesk.toml``, the environment, and what a command is given."""
+"""The three sources of settings: the file ``ibdesk.toml``, the environment, and the options of a command."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ FILE_VARIABLE = "IBDESK_CONFIG"
 
 
 def settings_file(explicit: Path | None = None) -> Path | None:
-    """Return the file to read: the explicit one, else that of ``IBDESK_CONFIG``, else ``./ibdesk.toml`` if it is there.
+    """Return the file to read: the explicit one, else ``IBDESK_CONFIG``, else ``./ibdesk.toml`` if it exists.
 
-    ``IBDESK_CONFIG`` set to nothing means that no file is read.
+    An empty ``IBDESK_CONFIG`` means that no file is read.
 
     Raises:
-        ConfigError: If a file that was asked for is not there.
+        ConfigError: If a file that was named does not exist.
     """
     named, origin = explicit, "--config"
     if named is None:
@@ -44,17 +44,17 @@ def settings_file(explicit: Path | None = None) -> Path | None:
 
 
 def file_layer(root: type[BaseSettings], catalog: Catalog, path: Path) -> Layer:
-    """Return what a settings file says.
+    """Return the settings of a file.
 
     Raises:
-        ConfigError: If it cannot be read, or is no TOML.
+        ConfigError: If it cannot be read, or is not valid TOML.
     """
     try:
         raw = TomlConfigSettingsSource(root, path).toml_data
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is no TOML: {error}") from None
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{path} is no UTF-8 text") from None
+        raise ConfigError(f"{path} is not UTF-8 text") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     layer, base = Layer(), path.parent if path.parent != Path.cwd() else None
@@ -63,7 +63,7 @@ def file_layer(root: type[BaseSettings], catalog: Catalog, path: Path) -> Layer:
 
 
 def environment_layer(root: type[BaseSettings], catalog: Catalog) -> Layer:
-    """Return what the variables ``IBDESK_SECTION__NAME`` say."""
+    """Return the settings of the variables ``IBDESK_SECTION__NAME``."""
     source = _Environment(root, env_prefix=PREFIX, env_nested_delimiter=DELIMITER)
     layer = Layer()
     Reader(catalog, layer, source.variable_of).read(source() | source.strangers(catalog))
@@ -71,7 +71,7 @@ def environment_layer(root: type[BaseSettings], catalog: Catalog) -> Layer:
 
 
 def given_layer(catalog: Catalog, given: Iterable[Given]) -> Layer:
-    """Return what a command or a program was given."""
+    """Return the settings given by a command or a program."""
     layer = Layer()
     for one in given:
         if one.value is not None:
@@ -80,10 +80,10 @@ def given_layer(catalog: Catalog, given: Iterable[Given]) -> Layer:
 
 
 class _Environment(EnvSettingsSource):
-    """The environment as nested text; whole sections may be written as JSON."""
+    """The environment as nested text; a section may be given as JSON."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:  # noqa: ARG002 - theirs
-        """Return the section that JSON says, and all else as it stands: the setting's own type judges it."""
+        """Decode a section given as JSON; other text is left to the setting's own type."""
         try:
             decoded = json.loads(value)
         except ValueError:
@@ -91,7 +91,7 @@ class _Environment(EnvSettingsSource):
         return decoded if isinstance(decoded, dict) else value
 
     def strangers(self, catalog: Catalog) -> dict[str, Any]:
-        """Return what is written like a setting at or below the root and is not one of its fields."""
+        """Return variables that look like settings of this root but are not."""
         found: dict[str, Any] = {}
         for name, text in self.env_vars.items():
             path = self._path_of(name)
@@ -102,7 +102,7 @@ class _Environment(EnvSettingsSource):
         return found
 
     def variable_of(self, path: Path_) -> str:
-        """Return the variable that a path was read from: its own, or that of a section around it."""
+        """Return the variable that a path was read from: its own, or that of a section that contains it."""
         for length in range(len(path), 0, -1):
             name = variable_of(path[:length])
             if name.lower() in self.env_vars:

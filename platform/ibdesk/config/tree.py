@@ -1,4 +1,4 @@
-"""The root of a tree of settings: read from all sources, checked as one, with the origin of every value."""
+"""The root of a settings tree: reads all sources, validates them together, and knows each value's origin."""
 
 from __future__ import annotations
 
@@ -20,16 +20,14 @@ DEFAULT, PROGRAM = "default", "set by the program"
 
 
 class SettingsTree(BaseSettings):
-    """A root of settings. `load` reads ``ibdesk.toml``, the environment and what it is given; a tree that is made
-    directly reads nothing.
-    """
+    """A root of settings. `load` reads ``ibdesk.toml``, the environment and its arguments; the constructor does not."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    # others: sections that a file or the environment may hold for other roots.
     others: ClassVar[frozenset[str]] = frozenset()
-    # is_part: whether all sections but its own are somebody else's, known or not.
+    """Sections of other roots that the file or the environment may hold."""
     is_part: ClassVar[bool] = False
+    """Whether any other section, known or not, belongs to another root."""
 
     _origins: dict[Path_, str] = PrivateAttr(default_factory=dict)
     _file: Path | None = PrivateAttr(default=None)
@@ -43,22 +41,22 @@ class SettingsTree(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - theirs
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - theirs
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read nothing by itself: `load` reads."""
+        """Disable pydantic's own sources; `load` reads them."""
         return (init_settings,)
 
     @classmethod
     def catalog(cls) -> Catalog:
-        """Return all that can be set."""
+        """Return the catalog of all settings of this root."""
         return catalog_of(cls, cls.others, is_part=cls.is_part)
 
     @classmethod
     def load(cls, *given: Given, config: Path | None = None) -> Self:
-        """Return the settings: what is given, else the environment, else the file, else the default.
+        """Return the settings; `given` overrides the environment, which overrides the file, which overrides defaults.
 
-        `config` names the file in the place of ``IBDESK_CONFIG`` and ``./ibdesk.toml``.
+        `config` names the file instead of ``IBDESK_CONFIG`` and ``./ibdesk.toml``.
 
         Raises:
-            ConfigError: If a setting is unknown or its value is wrong; the sentence names each, and where it is from.
+            ConfigError: If settings are unknown or invalid; the message names each one and its origin.
         """
         catalog, file = cls.catalog(), settings_file(config)
         layers = [] if file is None else [file_layer(cls, catalog, file)]
@@ -82,22 +80,20 @@ class SettingsTree(BaseSettings):
 
     @property
     def file(self) -> Path | None:
-        """Return the settings file that was read, if one was."""
+        """Return the settings file that was read, or None."""
         return self._file
 
     def origin(self, name: str) -> str:
-        """Return where the value of a setting, such as ``tws.port``, is from: a file, a variable, an option, or that
-        it is the default.
-        """
+        """Return the origin of a setting such as ``tws.port``: a file, a variable, an option or the default."""
         return self._origins.get(tuple(name.split(".")), DEFAULT)
 
     @property
     def has_origins(self) -> bool:
-        """Return whether it was loaded, so that `origin` tells of each setting."""
+        """Return whether any setting has an origin other than the default."""
         return bool(self._origins)
 
     def with_value(self, name: str, value: Any) -> Self:
-        """Return the tree with another value, which is taken as it is, of a setting such as ``tws.port``."""
+        """Return a copy with another value for a setting such as ``tws.port``; the value is not validated."""
         path = tuple(name.split("."))
         tree: Self = _replaced(self, path, value)
         tree._origins = self._origins | {path: PROGRAM}
@@ -123,7 +119,7 @@ def _nested(values: dict[Path_, Any]) -> dict[str, Any]:
 
 
 def _fault(catalog: Catalog, details: ErrorDetails, values: dict[Path_, Any], origins: dict[Path_, str]) -> str:
-    """Return in words what pydantic found wrong."""
+    """Return an error of pydantic in words."""
     location = tuple(str(part) for part in details["loc"])
     message = _told(details)
     path = next((location[:end] for end in range(len(location), 0, -1) if location[:end] in catalog.settings), None)
@@ -145,7 +141,7 @@ def _told(details: ErrorDetails) -> str:
 
 
 def _with_origins(sentence: str, origins: dict[Path_, str]) -> str:
-    """Return a sentence about several settings with the origins of those it names."""
+    """Return a message about several settings, extended by the origins of those it names."""
     named = dict.fromkeys(re.findall(r"\b[a-z_]+(?:\.[a-z_]+)*\b", sentence))
     known = [f"{name} from {origins[path]}" for name in named if (path := tuple(name.split("."))) in origins]
     return f"{sentence} ({'; '.join(known)})" if known else sentence

@@ -1,4 +1,4 @@
-"""What is allowed in settings and is yet hardly meant."""
+"""Warnings about settings that are valid but probably mistaken."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ibdesk.config.tree import SettingsTree
 
 
 def warnings(tree: SettingsTree) -> Iterator[str]:
-    """Give a sentence for each variable that looks like a setting and is none, and for what everybody can read."""
+    """Yield a warning for each variable that resembles a setting, and for files that every user can read or change."""
     yield from _missed_variables(tree)
     if tree.file is not None and os.name == "posix":
         mode = tree.file.stat().st_mode
         if mode & stat.S_IWOTH:
-            yield f"every user of this machine can change {tree.file}, and so what is traded: chmod o-w {tree.file}"
+            yield f"every user of this machine can change {tree.file} and thereby the trading: chmod o-w {tree.file}"
         if mode & stat.S_IROTH:
             yield from _open_secrets(tree)
 
@@ -37,6 +37,6 @@ def _open_secrets(tree: SettingsTree) -> Iterator[str]:
     for setting in tree.catalog().settings.values():
         if setting.is_secret and tree.origin(setting.name) == str(tree.file):
             yield (
-                f"{setting.name} stands in {tree.file}, which every user of this machine can read: chmod 600 the file, "
-                f"or keep the secret in one of its own and name that with {setting.path[-1]}{FILE_SUFFIX}"
+                f"{setting.name} is in {tree.file}, which every user of this machine can read: chmod 600 the file, "
+                f"or move the secret to its own file and name that with {setting.path[-1]}{FILE_SUFFIX}"
             )
