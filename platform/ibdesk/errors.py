@@ -1,37 +1,37 @@
-"""The errors a caller may have to handle, in one tree.
+"""The errors that a caller may have to handle, in one tree.
 
 ::
 
     IbdeskError
-    ├── ConfigError           a setting is wrong: the start stops
-    ├── DataError             market data that cannot be used as it is
-    ├── StrategyError         a strategy file or its parameters are wrong
+    ├── ConfigError           a setting is invalid: the program does not start
+    ├── DataError             market data cannot be used as it is
+    ├── StrategyError         a strategy file or its parameters are invalid
     │   ├── DecisionError     its code failed while deciding
-    │   └── LookAheadError    it decides by what is not known yet
+    │   └── LookAheadError    it uses data from the future
     ├── InstrumentError       an instrument is unknown or ambiguous
-    │   └── UnlistedFutureError  a future whose terms are not shipped and were not given
-    ├── OrderError            an order cannot be taken
-    │   ├── OrderDeniedError  our own risk rule refused it
-    │   └── OrderChangedError it is not any more what the caller has seen
-    ├── LinkError             TWS cannot be reached, or went away
+    │   └── UnlistedFutureError  the terms of a future are not shipped and were not given
+    ├── OrderError            an order cannot be accepted
+    │   ├── OrderDeniedError  a local risk rule refused it
+    │   └── OrderChangedError it has changed since the caller read it
+    ├── LinkError             TWS cannot be reached, or the connection was lost
     │   └── ClientIdInUseError
-    ├── HistoryError          TWS gave no history
+    ├── HistoryError          TWS returned no history
     ├── JournalError          a journal cannot be read or does not replay
     │   └── ReplayMismatchError
     ├── AddressInUseError     a port to listen on is taken
-    ├── ChildError            a process of ours did not start, or ended
-    └── DeskError             the desk cannot do this now
-        ├── NotLeadingError   another engine may trade this account, this one may not
-        ├── DetachedError     it lives in another process, which cannot be reached
-        │   └── OutcomeUnknownError   whether a command was carried out there is not known
-        └── CommandExpiredError   a command reached the engine too late, and was not carried out
+    ├── ChildError            a child process did not start, or ended
+    └── DeskError             the desk cannot do this in its present state
+        ├── NotLeadingError   this engine may no longer trade the account; another one may
+        ├── DetachedError     its process cannot be reached
+        │   └── OutcomeUnknownError   it is unknown whether a command was executed
+        └── CommandExpiredError   a command reached the engine too late and was not executed
 
-Rooms that speak with others add their own under the same root: `gateway` ProtocolError and RefusedError (a client's
-request cannot be read, or is refused), the server's clients FeedError and ApiError.
+Some packages add their own errors under the same root: `gateway` has ProtocolError and RefusedError (a client's request
+cannot be read, or is refused), the server's clients have FeedError and ApiError.
 
-Each says in one sentence what happened, to what, with which figures, and what to do. Facts are attributes and
-are all passed to ``super().__init__`` so that an error survives pickling. Denied orders, rejections and lost links
-are events, not errors; errors are for what a caller may not ignore.
+Each message names the cause, the figures and the remedy in one sentence. All facts are attributes and are passed to
+``super().__init__``, so that an error survives pickling. Denied orders, rejections and lost links are events; errors
+are for conditions that a caller may not ignore.
 """
 
 from __future__ import annotations
@@ -43,35 +43,35 @@ from collections.abc import Callable
 
 
 class IbdeskError(Exception):
-    """The root of every error raised on purpose by ibdesk."""
+    """The base class of the errors that ibdesk raises."""
 
     def _render_traceback_(self) -> list[str]:
-        """Return what a notebook prints: the sentence says what to do, the frames of ibdesk do not."""
+        """Return the message for a notebook, without a traceback of ibdesk's frames."""
         return [f"{type(self).__name__}: {self}"]
 
 
 class ConfigError(IbdeskError):
-    """A setting is wrong; the sentence names it."""
+    """A setting is invalid; the message names it."""
 
 
 class DataError(IbdeskError):
-    """Market data that cannot be used as it is: gaps, duplicates, NaN, wrong columns."""
+    """Market data cannot be used as it is: gaps, duplicates, NaN, wrong columns."""
 
 
 class StrategyError(IbdeskError):
-    """A strategy file cannot be loaded, or its parameters are wrong."""
+    """A strategy file cannot be loaded, or its parameters are invalid."""
 
 
 class DecisionError(StrategyError):
-    """The strategy's own code raised while it was deciding; trading of that strategy stops."""
+    """The strategy's own code raised while deciding; this strategy stops trading."""
 
     def _render_traceback_(self) -> list[str]:
-        """Return the whole traceback: it leads to the line of the strategy."""
+        """Return the full traceback, which shows the line of the strategy."""
         return traceback.format_exception(self)
 
 
 class LookAheadError(StrategyError):
-    """A feature or decision changes when later bars are taken away: it could not be had when it was needed."""
+    """A feature or decision changes when later bars are removed, so it uses data from the future."""
 
     def __init__(
         self,
@@ -90,41 +90,41 @@ class LookAheadError(StrategyError):
     def __str__(self) -> str:
         return (
             f"{self.strategy} looks ahead: at row {self.row} of {self.symbol} ({self.time} UTC) its {self.column} is "
-            f"{self.with_later} with the later bars and {self.without_later} without them: let it look back only"
+            f"{self.with_later} with the later bars and {self.without_later} without them: use only past bars"
         )
 
 
 class InstrumentError(IbdeskError):
-    """No instrument, or more than one, answers to a description."""
+    """No instrument, or more than one, matches a description."""
 
 
 class UnlistedFutureError(InstrumentError):
-    """A future whose terms are not those of the shipped table and were not given in full; TWS may know them."""
+    """The terms of a future are not in the shipped table and were not given in full; TWS may know them."""
 
     def __init__(self, symbol: str, expiry: str, missing: tuple[str, ...], usual: str = "", given: str = "") -> None:
         super().__init__(symbol, expiry, missing, usual, given)
         self.symbol, self.expiry, self.missing = symbol, expiry, missing
-        # usual: the terms of the table in words, where it has the symbol; given: what was given that differs.
+        # usual: the table's terms of this symbol in words, if it has any; given: the arguments that differ from them.
         self.usual, self.given = usual, given
 
     def __str__(self) -> str:
         missing = " and ".join(self.missing)
         if self.usual:
             return (
-                f"{self.symbol} is a usual future {self.usual}, not with {self.given}: leave that out, "
-                f"or give its {missing} for a contract of another kind"
+                f"{self.symbol} is a known future {self.usual}, not with {self.given}: leave that out, "
+                f"or give its {missing} for another kind of contract"
             )
         return (
-            f"{self.symbol} is not in the table of usual futures: give its {missing}, "
+            f"{self.symbol} is not in the table of known futures: give its {missing}, "
             f"as Future({self.symbol!r}, expiry={self.expiry!r}, exchange=..., multiplier=..., tick_size=...)"
         )
 
 
 class OrderError(IbdeskError):
-    """An order cannot be taken as it stands."""
+    """An order cannot be accepted as it is."""
 
 
-# What the figures of a rule are a number of; other rules say it by their name, or have none.
+# The units of rules whose name does not imply one.
 _UNITS = {
     "max_order_shares": " shares",
     "max_order_contracts": " contracts",
@@ -135,10 +135,10 @@ _UNITS = {
 }
 
 
-# _LONGEST_AGE: a price that is older than so many seconds (ten years) was never known.
+# Seconds (ten years); an older price stands for one that was never known.
 _LONGEST_AGE = 3.2e8
 
-# NEARER: what to do about a limit price that reaches too far through the market.
+# The remedy for a limit price too far through the market.
 NEARER = "move the limit price nearer to the market (to the stop price of a stop-limit order)"
 
 
@@ -148,34 +148,34 @@ def _utc(seconds: float) -> str:
 
 def _closed(opens: float, _now: float) -> str:
     return (
-        f"its market is closed until {_utc(opens)}: let it wait (when_closed hold or send), or give it a limit and "
-        f"outside_regular_hours"
+        f"its market is closed until {_utc(opens)}: let the order wait (when_closed hold or send), or give it "
+        f"a limit and outside_regular_hours"
     )
 
 
 def _drift(limit: float, drift: float) -> str:
     return (
         f"this machine's clock is {abs(drift):.1f} s {'ahead of' if drift > 0 else 'behind'} the clock of TWS, and "
-        f"tws.max_clock_drift_seconds allows {limit:g}: set both by a time server"
+        f"tws.max_clock_drift_seconds allows {limit:g}: synchronize both with a time server"
     )
 
 
 def _window(what: str) -> Callable[[float, float], str]:
-    return lambda ends, _now: f"{what} until {_utc(ends)}: only orders that reduce a position leave"
+    return lambda ends, _now: f"{what} until {_utc(ends)}: only orders that reduce a position are sent"
 
 
-# What the rules of the venue's day say of their limit and of what was asked; times are seconds since 1970.
+# The reasons of the rules about the venue's day, from limit and asked; times are seconds since 1970.
 _DAY_REASONS: dict[str, Callable[[float, float], str]] = {
     "market_closed": _closed,
     "clock_drift": _drift,
     "daily_restart": _window("TWS restarts"),
-    "log_off": _window("TWS is logged off and started again"),
-    "weekly_login": _window("the week's login ends and a person confirms the next one"),
+    "log_off": _window("TWS logs off and restarts"),
+    "weekly_login": _window("the weekly login ends and a person must confirm the next one"),
     "server_reset": _window("IB's servers are reset"),
-    "weekend_reset": _window("IB's servers are maintained over the weekend"),
+    "weekend_reset": _window("IB's servers are under weekend maintenance"),
 }
 DAY_RULES = frozenset(_DAY_REASONS)
-"""The rules that deny an order for the venue's day: no fault of whoever asks."""
+"""The rules that deny an order because of the venue's day, which is not the caller's error."""
 
 
 def _old_price(rule: str) -> Callable[[float, float], str]:
@@ -188,20 +188,20 @@ def _old_price(rule: str) -> Callable[[float, float], str]:
 
 def _spread(limit: float, spread: float) -> str:
     return (
-        f"the spread is {spread:.4g} of the price, max_spread allows {limit:.10g}: state a limit price inside the "
+        f"the spread is {spread:.4g} of the price, max_spread allows {limit:.10g}: set a limit price inside the "
         f"spread, or raise risk.max_spread"
     )
 
 
-# The same of the rules on the state of the market.
+# The reasons of the rules about the state of the market.
 _MARKET_REASONS: dict[str, Callable[[float, float], str]] = {
-    "catching_up": lambda _, __: "the desk stood still and compares its books: what opens a position passes after that",
+    "catching_up": lambda _, __: "the desk stalled and is comparing its books: no order may open a position until then",
     "halted_market": lambda _, __: "the venue has halted the market: only orders that reduce a position are accepted",
-    "crossed_market": lambda ask, bid: f"the market is crossed, bid {bid:.10g} above ask {ask:.10g}: order later",
+    "crossed_market": lambda ask, bid: f"the market is crossed, bid {bid:.10g} above ask {ask:.10g}: try again later",
     "max_spread": _spread,
     "self_crossing": lambda rests, reaches: (
-        f"it reaches {reaches:.10g}, and an order of another owner of this desk rests at {rests:.10g}: they would "
-        f"trade with each other; cancel that one, or set risk.self_crossing"
+        f"it reaches {reaches:.10g} and would trade with an order of another owner of this desk at {rests:.10g}: "
+        f"cancel that order, or set risk.self_crossing"
     ),
     **{
         rule: _old_price(rule)
@@ -212,7 +212,7 @@ _REASONS = _DAY_REASONS | _MARKET_REASONS
 
 
 class OrderDeniedError(OrderError):
-    """Our own risk rule refused the order, so the venue never saw it.
+    """A local risk rule refused the order; the venue never received it.
 
     `rule` is the name of a setting of `risk`, or ``link``, ``halt``, ``external_trade``, ``external_change``,
     ``size_increment``, ``lowest_price``, ``highest_price``, ``catching_up``, ``halted_market``, ``crossed_market``, or
@@ -221,19 +221,19 @@ class OrderDeniedError(OrderError):
     """
 
     def __init__(self, order_id: str, rule: str, limit: float, asked: float) -> None:
-        # Floats always, which is what a journal gives back: a whole number is written there as another type.
+        # A journal stores whole numbers as another type; always use floats, so that a replay is equal.
         limit, asked = float(limit), float(asked)
         super().__init__(order_id, rule, limit, asked)
         self.order_id, self.rule, self.limit, self.asked = order_id, rule, limit, asked
 
     @property
     def reason(self) -> str:
-        """Why, without the order's id, as it stands in an order's own row."""
+        """The reason without the order's id, as in the order's row."""
         match self.rule:
             case "halt":
                 return "trading is halted: only orders that reduce a position are accepted"
             case "link":
-                return "the connection to TWS is down: orders can leave once it is back"
+                return "the connection to TWS is down: orders can be sent once it is restored"
             case rule if rule in _REASONS:
                 return _REASONS[rule](self.limit, self.asked)
             case "size_increment":
@@ -243,15 +243,15 @@ class OrderDeniedError(OrderError):
                 return f"its price of {self.asked:.10g} is below {self.limit:.10g}, the instrument's lowest"
             case "highest_price":
                 price, most = f"{self.asked:.10g}", f"{self.limit:.10g}"
-                return f"its price of {price} is farther from 0 than {most}: its steps could not be told apart"
+                return f"its price of {price} is farther from 0 than {most}: a float cannot represent its price steps"
             case "external_change":
                 return (
-                    "a person has changed or cancelled orders of this run at the broker: until the run's halt is "
-                    "lifted only market orders that reduce its position are accepted"
+                    "a person changed or cancelled orders of this run outside the desk: until the run's halt is "
+                    "lifted, only market orders that reduce its position are accepted"
                 )
             case "external_trade":
                 return (
-                    f"external_trade allows {self.limit:.10g}, which is what the account holds of the run's position, "
+                    f"external_trade allows {self.limit:.10g}, the part of the run's position that the account holds, "
                     f"asked {self.asked:.10g}: accept the external trade first"
                 )
             case "price_collar":
@@ -266,18 +266,18 @@ class OrderDeniedError(OrderError):
 
 
 class OrderChangedError(OrderError):
-    """An order changed between the moment its caller looked at it and the moment the caller's change came."""
+    """An order changed after its caller read it and before the caller's change arrived."""
 
     def __init__(self, order_id: str) -> None:
         super().__init__(order_id)
         self.order_id = order_id
 
     def __str__(self) -> str:
-        return f"order {self.order_id} has changed since you read it: read it again and decide anew"
+        return f"order {self.order_id} has changed since you read it: read it again and decide again"
 
 
 class LinkError(IbdeskError):
-    """TWS cannot be reached, or the connection went away while something was asked of it."""
+    """TWS cannot be reached, or the connection was lost during a request."""
 
 
 class ClientIdInUseError(LinkError):
@@ -295,7 +295,7 @@ class ClientIdInUseError(LinkError):
 
 
 class HistoryError(IbdeskError):
-    """TWS gave no history for a request; the sentence carries its reason."""
+    """TWS returned no history for a request; the message has its reason."""
 
 
 class JournalError(IbdeskError):
@@ -303,7 +303,7 @@ class JournalError(IbdeskError):
 
 
 class ReplayMismatchError(JournalError):
-    """A fresh engine, fed the journal's events, did something else than was recorded."""
+    """A fresh engine, fed the journal's events, returned actions that differ from the recorded ones."""
 
     def __init__(self, position: int, recorded: str, replayed: str) -> None:
         super().__init__(position, recorded, replayed)
@@ -314,7 +314,7 @@ class ReplayMismatchError(JournalError):
 
 
 class AddressInUseError(IbdeskError):
-    """A port that was asked for is taken by another program."""
+    """Another program uses the port."""
 
     def __init__(self, host: str, port: int, setting: str) -> None:
         super().__init__(host, port, setting)
@@ -323,12 +323,12 @@ class AddressInUseError(IbdeskError):
     def __str__(self) -> str:
         return (
             f"{self.host}:{self.port} is taken by another program: "
-            f"stop it, or choose another port with {self.setting} (0 takes any free one)"
+            f"stop it, or choose another port with {self.setting} (0 takes any free port)"
         )
 
 
 class ChildError(IbdeskError):
-    """A process of ours did not start, or ended; `code` is its exit code, None where it was not ready in time."""
+    """A child process did not start, or ended; `code` is its exit code, None if it was not ready in time."""
 
     def __init__(self, name: str, code: int | None, last_words: str) -> None:
         super().__init__(name, code, last_words)
@@ -336,11 +336,11 @@ class ChildError(IbdeskError):
 
     def __str__(self) -> str:
         ended = "did not start" if self.code is None else how_ended(self.code)
-        return f"{self.name} {ended}: {self.last_words.removeprefix('ibdesk: ') or 'its log may say why'}"
+        return f"{self.name} {ended}: {self.last_words.removeprefix('ibdesk: ') or 'see its log'}"
 
 
 def how_ended(code: int) -> str:
-    """Return in words how a process ended: by itself, or killed by a signal."""
+    """Return in words how a process ended: with an exit code, or killed by a signal."""
     if code >= 0:
         return f"ended with code {code}"
     try:
@@ -350,11 +350,11 @@ def how_ended(code: int) -> str:
 
 
 class DeskError(IbdeskError):
-    """The desk cannot do this in the state it is in."""
+    """The desk cannot do this in its present state."""
 
 
 class DetachedError(DeskError):
-    """The desk lives in another process, which cannot be reached; a command was not carried out, and will not be."""
+    """The desk's process cannot be reached; a command was not executed, and will not be."""
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(address, reason)
@@ -365,17 +365,17 @@ class DetachedError(DeskError):
 
 
 class OutcomeUnknownError(DetachedError):
-    """A command was sent to the desk's process and not answered; whether it was carried out is not known."""
+    """The desk's process did not answer a command; it is unknown whether the command was executed."""
 
     def __str__(self) -> str:
         return (
-            f"the desk at {self.address} has not answered: {self.reason}; whether the command was carried out is not "
-            f"known: look at orders, runs and risk before you give it again"
+            f"the desk at {self.address} has not answered: {self.reason}; it is unknown whether the command was "
+            f"executed: check orders, runs and risk before you repeat it"
         )
 
 
 class CommandExpiredError(DeskError):
-    """A command reached the engine after its deadline, and was not carried out."""
+    """A command reached the engine after its deadline and was not executed."""
 
     def __init__(self, operation: str, late_seconds: float) -> None:
         super().__init__(operation, late_seconds)
@@ -383,11 +383,11 @@ class CommandExpiredError(DeskError):
 
     def __str__(self) -> str:
         late = f"{self.late_seconds:.1f} s after its deadline" if self.late_seconds else "not before its deadline"
-        return f"the engine came to the command {self.operation} {late} and has not carried it out: give it again"
+        return f"the command {self.operation} reached the engine {late} and was not executed: repeat it"
 
 
 class NotLeadingError(DeskError):
-    """This engine does not lead any more: another one may trade, so it sends nothing and ends."""
+    """This engine no longer holds the lease: another one may trade, so it sends nothing and ends."""
 
     def __init__(self, name: str, token: int, holder: str) -> None:
         super().__init__(name, token, holder)
@@ -395,6 +395,6 @@ class NotLeadingError(DeskError):
 
     def __str__(self) -> str:
         return (
-            f"this engine does not lead {self.name} any more (its token was {self.token}, the lease is with "
-            f"{self.holder or 'nobody known'}): it has stopped trading; start it again to stand by"
+            f"this engine no longer leads {self.name} (its token was {self.token}, the lease is held by "
+            f"{self.holder or 'an unknown engine'}): it has stopped trading; restart it to stand by"
         )

@@ -80,7 +80,7 @@ def test_what_cannot_be_done_is_told_in_one_sentence(cli: Cli, arguments: tuple[
         ("x = 1", ["must define exactly one subclass of ibdesk.Strategy", "it defines none"]),
         ("from ibdesk import Strategy\nclass A(Strategy): ...\nclass B(Strategy): ...", ["it defines A, B"]),
         ("import polars\nimport requests", ["line 2", "may not use import requests"]),
-        ("1 / 0", ["fails while it is loaded", "ZeroDivisionError"]),
+        ("1 / 0", ["fails while loading", "ZeroDivisionError"]),
     ],
 )
 def test_a_malformed_strategy_is_refused_before_anything_starts(

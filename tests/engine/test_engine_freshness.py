@@ -297,7 +297,7 @@ def test_a_wide_spread_denies_what_would_take_the_other_side_and_nothing_else(de
         OrderStatus.SENT,
     ]
     assert story.order(at_market).reason == (
-        "the spread is 0.2 of the price, max_spread allows 0.19: state a limit price inside the spread, or raise "
+        "the spread is 0.2 of the price, max_spread allows 0.19: set a limit price inside the spread, or raise "
         "risk.max_spread"
     )
 

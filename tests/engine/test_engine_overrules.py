@@ -227,4 +227,4 @@ def test_what_waited_is_not_placed_after_a_person_has_stepped_in(tell_story, han
         story.tell(TimerFired(QUEUE_TIMER, story.at_ns))
 
     assert story.order(target).status is OrderStatus.DENIED
-    assert story.order(target).reason.startswith("a person has changed or cancelled orders of this run at the broker")
+    assert story.order(target).reason.startswith("a person changed or cancelled orders of this run outside the desk")

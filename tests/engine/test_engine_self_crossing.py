@@ -49,8 +49,8 @@ def test_a_limit_that_reaches_another_runs_is_denied_and_says_why(two_runs) -> N
 
     assert denied.status is OrderStatus.DENIED
     assert denied.reason == (
-        "it reaches 100.05, and an order of another owner of this desk rests at 100.05: they would trade with each "
-        "other; cancel that one, or set risk.self_crossing"
+        "it reaches 100.05 and would trade with an order of another owner of this desk at 100.05: cancel that order, "
+        "or set risk.self_crossing"
     )
     assert below is OrderStatus.SENT
 

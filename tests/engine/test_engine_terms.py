@@ -77,7 +77,7 @@ def test_a_share_is_never_ordered_at_nothing(side: Side, price: float) -> None:
 @pytest.mark.parametrize("side", Side)
 def test_a_price_that_no_step_can_be_told_from_is_denied(side: Side, terms: str, name: str, price: float) -> None:
     with pytest.raises(
-        OrderDeniedError, match=r"its price of .* is farther from 0 than .*: its steps could not be told"
+        OrderDeniedError, match=r"its price of .* is farther from 0 than .*: a float cannot represent its price steps"
     ):
         fitted(order(side, **{terms: price}), instrument_of(name))
 

@@ -95,7 +95,7 @@ def test_a_denial_says_which_window_and_until_when() -> None:
     denial = OrderDeniedError("run.1", "daily_restart", RESTART.ends_ns / SECOND, BEGINS / SECOND)
 
     assert str(denial) == (
-        "order run.1 denied: TWS restarts until 2026-03-10 14:20 UTC: only orders that reduce a position leave"
+        "order run.1 denied: TWS restarts until 2026-03-10 14:20 UTC: only orders that reduce a position are sent"
     )
 
 
@@ -103,7 +103,7 @@ def test_a_denial_says_which_window_and_until_when() -> None:
 def test_every_kind_of_window_has_its_sentence(kind: WindowKind) -> None:
     reason = OrderDeniedError("run.1", kind.value, 0.0, 0.0).reason
 
-    assert reason.endswith("until 1970-01-01 00:00 UTC: only orders that reduce a position leave")
+    assert reason.endswith("until 1970-01-01 00:00 UTC: only orders that reduce a position are sent")
 
 
 def test_the_next_window_takes_the_place_of_the_one_before(trade) -> None:

@@ -93,7 +93,7 @@ def test_every_spelling_stands_for_one_instrument(names: str, instrument: AnyIns
         ("AAPL.T", "write AAPL-T or AAPL@TSEJ"),
         ("IBM.N", "write IBM-N or IBM"),
         ("DAX-202403", "DAX can be FDAX (25) or FDXM (5) or FDXS (1)"),
-        ("XYZ-202403", "XYZ is not in the table of usual futures: give its exchange and multiplier and tick_size"),
+        ("XYZ-202403", "XYZ is not in the table of known futures: give its exchange and multiplier and tick_size"),
         ("AAPL1 240119C00190000", "AAPL1 is an adjusted class"),
         ("^FOO", "write IB's symbol and exchange, as FOO-IND@CBOE"),
         ("SAP@NOWHERE", "give the currency too, as SAP@NOWHERE_EUR"),
@@ -183,13 +183,13 @@ def test_a_future_that_is_not_in_the_table_takes_the_terms_it_is_given_and_no_ot
 @pytest.mark.parametrize(
     ("symbol", "terms", "sentence"),
     [
-        ("CL", {"exchange": "CME"}, "CL is a usual future at NYMEX in USD with multiplier 1000, not with exchange CME"),
-        ("cl", {"exchange": "cme"}, "CL is a usual future at NYMEX in USD with multiplier 1000, not with exchange CME"),
-        ("ES", {"currency": "EUR"}, "ES is a usual future at CME in USD with multiplier 50, not with currency EUR"),
+        ("CL", {"exchange": "CME"}, "CL is a known future at NYMEX in USD with multiplier 1000, not with exchange CME"),
+        ("cl", {"exchange": "cme"}, "CL is a known future at NYMEX in USD with multiplier 1000, not with exchange CME"),
+        ("ES", {"currency": "EUR"}, "ES is a known future at CME in USD with multiplier 50, not with currency EUR"),
         (
             "SI",
             {"multiplier": 7.0},
-            "SI is a usual future at COMEX in USD with multiplier 5000 or 1000, not with multiplier 7",
+            "SI is a known future at COMEX in USD with multiplier 5000 or 1000, not with multiplier 7",
         ),
     ],
 )

@@ -117,7 +117,7 @@ def test_a_leader_that_was_frozen_sends_nothing_more_and_ends(
     os.kill(leader.pid, signal.SIGCONT)
 
     assert leader.wait() == 1
-    assert f"does not lead 127.0.0.1:{walking_gateway.port}/{CLIENT} any more" in leader.said
+    assert f"no longer leads 127.0.0.1:{walking_gateway.port}/{CLIENT}" in leader.said
     standby.until("desk port")
     trading.goes_on()
     references = [order.reference for order in walking_gateway.orders]

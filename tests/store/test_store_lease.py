@@ -249,7 +249,7 @@ async def test_a_frozen_engine_sends_nothing_before_redis_has_answered(make_leas
     await led(second)
 
     assert frozen == (False, False)
-    told = rf"does not lead account any more \(its token was {first.token}, the lease is with"
+    told = rf"no longer leads account \(its token was {first.token}, the lease is held by"
     with pytest.raises(NotLeadingError, match=told):
         await first.renew()
     assert (first.state, first.may_send()) == (LeaseState.LOST, False)

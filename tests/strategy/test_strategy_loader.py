@@ -204,12 +204,12 @@ def test_what_can_be_replayed_is_left_alone(write: Write, lines: str) -> None:
     [
         (
             "import math\nx = 1 / 0\n",
-            "holder.py, line 2, fails while it is loaded: ZeroDivisionError: division by zero",
+            "holder.py, line 2, fails while loading: ZeroDivisionError: division by zero",
         ),
-        ("raise SystemExit(3)\n", "holder.py, line 1, fails while it is loaded: SystemExit: 3"),
+        ("raise SystemExit(3)\n", "holder.py, line 1, fails while loading: SystemExit: 3"),
         (
             "from ibdesk import Strategy\nclass A(Strategy):\n    x = 3\n",
-            "holder.py, line 2, fails while it is loaded: ",
+            "holder.py, line 2, fails while loading: ",
         ),
     ],
 )
@@ -296,7 +296,7 @@ def test_the_shelf_finds_a_class_without_a_file_only_where_it_was_put() -> None:
         pass
 
     registry, source = StrategyRegistry(), StrategySource("Here")
-    with pytest.raises(StrategyError, match="Here was not loaded from a file, so it cannot be found again"):
+    with pytest.raises(StrategyError, match="Here was not loaded from a file and cannot be found again"):
         registry.find(start_of(source))
 
     registry.put(Here, source)

@@ -1,4 +1,4 @@
-"""Strategies: the base class, what they may ask for, and how their files are loaded."""
+"""Strategies: the base class, its interface to the engine, and the loading of strategy files."""
 
 from ibdesk.strategy.bars_needed import bars_needed
 from ibdesk.strategy.base import Strategy, bind, rebound

@@ -1,4 +1,4 @@
-"""How many bars a strategy's expressions need before they can say anything."""
+"""The number of bars that a strategy's expressions need before they have values."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import polars as pl
 
 from ibdesk.strategy.base import Strategy
 
-# So many bars are tried on expressions that cannot be read, such as those with functions in Python.
+# The number of bars on which expressions with Python functions, which cannot be analyzed, are evaluated.
 _TRIED = 4_096
 
 
 def bars_needed(strategy: Strategy) -> int:
-    """Return how many bars, the newest one included, the features and the target of a strategy need; at least 1.
+    """Return the number of bars, including the newest, that a strategy's features and target need; at least 1.
 
-    A window needs all its bars, a shift and a difference those before, and an exponentially weighted average of a
-    span as many bars as the span, also where it gives a value sooner: by then 86 % of its weight is on real prices
-    instead of the first one. What an expression does not state in figures counts as one bar.
+    A window needs all its bars, and a shift or a difference the bars before. An exponentially weighted average needs
+    as many bars as its span, even if it has a value sooner: by then 86 % of its weight is on later prices than the
+    first. Anything that an expression does not state in numbers counts as one bar.
     """
     features = {name: _of_feature(expr) for name, expr in strategy.features().items()}
     target = strategy.target()
@@ -35,7 +35,7 @@ def _of_feature(expr: pl.Expr) -> int:
 
 
 def _read(expr: pl.Expr) -> Any:
-    """Return an expression as Polars writes it down, None when it cannot."""
+    """Return an expression as Polars serializes it to JSON, or None if it cannot."""
     try:
         return json.loads(expr.meta.serialize(format="json"))
     except (pl.exceptions.PolarsError, ImportError):
@@ -43,7 +43,7 @@ def _read(expr: pl.Expr) -> Any:
 
 
 def _needs(node: Any, features: Mapping[str, int]) -> int:
-    """Return how many bars a part of an expression needs."""
+    """Return the number of bars that a part of an expression needs."""
     match node:
         case {"Column": str(name)}:
             return features.get(name, 1)
@@ -57,12 +57,12 @@ def _needs(node: Any, features: Mapping[str, int]) -> int:
 
 
 def _more(function: Any, inputs: list[Any]) -> int:
-    """Return how many bars a function needs before the one it is asked for."""
+    """Return the number of bars that a function needs before the current one."""
     match function:
         case {"RollingExpr": {"options": {"window_size": int(size)}}}:
             return size - 1
         case {"EwmMean": {"options": options}} | {"EwmStd": {"options": options}} | {"EwmVar": {"options": options}}:
-            # alpha = 2 / (span + 1); the least bit that binary fractions add is no bar.
+            # alpha = 2 / (span + 1); ignore the rounding error of the binary fraction.
             span = math.ceil(2 / float(options["alpha"]) - 1 - 1e-9)
             return max(span, int(options["min_periods"]), 1) - 1
         case "Shift" | "ShiftAndFill" | "PctChange" | {"Diff": _}:
@@ -80,7 +80,7 @@ def _whole_number(node: Any) -> int:
 
 
 def _tried(expr: pl.Expr) -> int:
-    """Return how many bars a feature needs by the values it lacks at the start of bars that were made up."""
+    """Return the number of bars that a feature needs, from its null values at the start of synthetic bars."""
     steps = np.arange(_TRIED)
     close = 100.0 + np.sin(steps * 0.7) + np.sin(steps * 0.013) * 5
     opened_at = pl.Series("opened_at", steps * 60_000_000_000).cast(pl.Datetime("ns", "UTC"))
@@ -90,7 +90,7 @@ def _tried(expr: pl.Expr) -> int:
     try:
         values = bars.select(value=expr)["value"]
     except (pl.exceptions.PolarsError, TypeError, ValueError):
-        # It raises again, and is told, where it is asked for real prices.
+        # The error is raised and reported again on real prices.
         return 1
     known = values.is_not_null().arg_max() if len(values) == _TRIED and values.null_count() < _TRIED else None
     return 1 if known is None else known + 1

@@ -1,4 +1,4 @@
-"""A trading strategy: parameters, features, and what to do about them."""
+"""The base class of strategies: parameters, features, target, hooks and orders."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ from ibdesk.strategy.trading import Trading
 class Strategy(BaseModel):
     """The base of every strategy.
 
-    Parameters are pydantic fields: validated, documented by a JSON schema, unknown ones refused. Either declare
-    `target`, the position wanted after each bar, or write the `on_...` hooks and order by hand. The same object
-    runs in a backtest, on paper and live; it reads no clock and no file, so that its decisions can be replayed.
+    Parameters are pydantic fields: validated, documented by a JSON schema; unknown ones are refused. Either declare
+    `target`, the position wanted after each bar, or write `on_...` hooks that place orders. The same object runs in a
+    backtest, on paper and live. It reads no clock and no file, so that its decisions can be replayed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(pl.Expr, functools.cached_property))
 
-    # Both are among the object's own attributes once it is bound. As private attributes of pydantic they would cost
-    # 3 us at each look, and every helper looks.
+    # Instance attributes once the strategy is bound. As private attributes of pydantic each access would cost 3 us, and
+    # every helper accesses them.
     _trading: ClassVar[Trading | None] = None
-    # The file of a class that was loaded from one; the loader sets it.
+    # The file that the class was loaded from; set by the loader.
     _source: ClassVar[StrategySource | None] = None
 
     @functools.cached_property
     def _state(self) -> dict[str, Any]:
         return {}
 
-    # --- what to declare
+    # --- declarations
 
     def features(self) -> dict[str, pl.Expr]:
         """Return named Polars expressions over the bars of one instrument.
 
         The columns are ``opened_at`` (Datetime ns, UTC), ``open``, ``high``, ``low``, ``close`` and ``volume``. A
-        feature may look back only; the backtest proves that it does.
+        feature may use only past bars, which the backtest checks.
         """
         return {}
 
     def target(self) -> pl.Expr | None:
-        """Return the signed position wanted after each bar, over bar columns and features; null is no opinion."""
+        """Return the signed position wanted after each bar, over bar columns and features; null means no opinion."""
         return None
 
-    # --- what may happen
+    # --- hooks
 
     def on_start(self) -> None:
-        """Called before the first bar, and again when the run goes on after a restart; timers are set anew here."""
+        """Called before the first bar, and again when the run continues after a restart; set timers here."""
 
     def on_bar(self, bar: Bar) -> None:
-        """Called at the close of each bar of each instrument; by default the engine orders towards `target`."""
+        """Called at the close of each bar of each instrument; by default the engine places orders to reach `target`."""
 
     def on_quote(self, quote: Quote) -> None:
         """Called at each change of the best bid or ask."""
@@ -64,15 +64,15 @@ class Strategy(BaseModel):
         """Called at each execution of an order of this strategy."""
 
     def on_order(self, order: Order) -> None:
-        """Called when an order of this strategy changes its state, also when it was denied."""
+        """Called when an order of this strategy changes its state, including denials."""
 
     def on_timer(self, name: str) -> None:
-        """Called when a timer set by `after` comes due."""
+        """Called when a timer set by `after` expires."""
 
     def on_stop(self) -> None:
         """Called once, before its open orders are cancelled."""
 
-    # --- what to do
+    # --- orders, timers, log
 
     def buy(
         self,
@@ -85,10 +85,10 @@ class Strategy(BaseModel):
         outside_regular_hours: bool = False,
         when_closed: WhenClosed = WhenClosed.USUAL,
     ) -> str:
-        """Buy, at the market unless `limit` or `stop` (prices) say otherwise, and return the order's id.
+        """Buy, at the market unless the prices `limit` or `stop` are given, and return the order's id.
 
-        `outside_regular_hours` lets a limit or stop trade before and after the regular session too; `when_closed` says
-        what becomes of an order whose market is closed (see `WhenClosed`).
+        `outside_regular_hours` lets a limit or stop trade before and after the regular session too; `when_closed`
+        decides about an order whose market is closed (see `WhenClosed`).
         """
         return self._engine.submit(
             symbol,
@@ -112,7 +112,7 @@ class Strategy(BaseModel):
         outside_regular_hours: bool = False,
         when_closed: WhenClosed = WhenClosed.USUAL,
     ) -> str:
-        """Sell, at the market unless `limit` or `stop` (prices) say otherwise, and return the order's id; see `buy`."""
+        """Sell, at the market unless the prices `limit` or `stop` are given, and return the order's id; see `buy`."""
         return self._engine.submit(
             symbol,
             side=Side.SELL,
@@ -125,14 +125,14 @@ class Strategy(BaseModel):
         )
 
     def order_target(self, symbol: str, quantity: float) -> str | None:
-        """Order at the market what is missing to hold `quantity` (signed), counting open orders as filled.
+        """Place a market order for the difference to `quantity` (signed), counting open orders as filled.
 
-        Returns the order's id, or None when nothing is missing.
+        Returns the order's id, or None if there is no difference.
         """
         return self._engine.aim(symbol, quantity)
 
     def close(self, symbol: str) -> str | None:
-        """Order at the market what makes the position flat."""
+        """Close the position with a market order; return the order's id, or None if none is needed."""
         return self._engine.aim(symbol, 0.0)
 
     def modify(
@@ -143,22 +143,22 @@ class Strategy(BaseModel):
         limit: float | None = None,
         stop: float | None = None,
     ) -> None:
-        """Change the quantity or prices of an open order; what is None stays."""
+        """Change the quantity or prices of an open order; None leaves a term unchanged."""
         self._engine.modify(order_id, quantity=quantity, limit_price=limit, stop_price=stop)
 
     def cancel(self, order_id: str) -> None:
-        """Withdraw what is left of an order; one that is already final is left alone."""
+        """Cancel the remaining quantity of an order; a final order is ignored."""
         self._engine.cancel(order_id)
 
     def after(self, seconds: float, name: str = "timer") -> None:
-        """Have `on_timer(name)` called after so many seconds of market time."""
+        """Schedule a call of `on_timer(name)` after `seconds` of market time."""
         self._engine.set_timer(name, seconds)
 
     def log(self, text: str, *, severity: Severity = Severity.INFO) -> None:
-        """Put a line into the journal and before whoever watches."""
+        """Write a line to the journal and send it to the desk's clients."""
         self._engine.say(text, severity)
 
-    # --- what to know
+    # --- state of the run and the market
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -172,15 +172,14 @@ class Strategy(BaseModel):
 
     @property
     def cash(self) -> float:
-        """The money of this run: allotted, plus what its fills moved, less commission."""
+        """The cash of this run: its allotment plus the cash flow of its fills, less commission."""
         return self._engine.cash
 
     @property
     def state(self) -> dict[str, Any]:
-        """Plain data (numbers, text, lists, dicts) that outlives a restart of the run.
+        """Plain data (numbers, text, lists, dicts) that survives a restart of the run.
 
-        It is journaled with each event that changes it. What an event changes before the strategy's code raises is
-        not kept.
+        It is journaled with each event that changes it. Changes made by a hook that then raises are discarded.
         """
         trading = self._trading
         if trading is not None and not trading.is_state_watched:
@@ -188,7 +187,7 @@ class Strategy(BaseModel):
         return self._state
 
     def position(self, symbol: str) -> Position:
-        """Return what this run holds of an instrument."""
+        """Return this run's position in an instrument."""
         return self._engine.position(symbol)
 
     def open_orders(self, symbol: str) -> list[Order]:
@@ -196,11 +195,11 @@ class Strategy(BaseModel):
         return self._engine.open_orders(symbol)
 
     def quote(self, symbol: str) -> Quote | None:
-        """Return the last quote of an instrument, None before the first."""
+        """Return the last quote of an instrument, or None before the first."""
         return self._engine.quote(symbol)
 
     def feature(self, name: str, symbol: str) -> float | None:
-        """Return a feature at the last closed bar of an instrument, None while it is null."""
+        """Return a feature at the last closed bar of an instrument, or None while it is null."""
         return self._engine.feature(name, symbol)
 
     @property
@@ -214,9 +213,11 @@ class Strategy(BaseModel):
         return trading
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """Pickle a strategy from a file by its class, which is found again in that file, and its parameters."""
+        """Pickle a strategy by its file, class and parameters."""
         if self._trading is not None:
-            raise StrategyError(f"{type(self).__name__} is running: pickle the strategy that it was started from")
+            raise StrategyError(
+                f"{type(self).__name__} is running: pickle the strategy object that it was started from"
+            )
         if "_source" not in vars(type(self)):
             return super().__reduce_ex__(protocol)
         return _remade, (type(self), self.model_dump(mode="json"))
@@ -227,7 +228,7 @@ def _remade(cls: type[Strategy], parameters: dict[str, Any]) -> Strategy:
 
 
 def rebound(bound: Strategy, strategy: Strategy) -> Strategy:
-    """Return a copy of a bound strategy with the parameters of `strategy`, and without what the old ones had cached."""
+    """Return a copy of a bound strategy with the parameters of `strategy` and without old cached properties."""
     cls = type(bound)
     changed = bound.model_copy(update={name: getattr(strategy, name) for name in cls.model_fields})
     for name in list(vars(changed)):
@@ -237,7 +238,7 @@ def rebound(bound: Strategy, strategy: Strategy) -> Strategy:
 
 
 def bind(strategy: Strategy, trading: Trading, state: dict[str, Any]) -> Strategy:
-    """Return a copy of the strategy that belongs to one run: it trades through `trading` and starts at `state`."""
+    """Return a copy of the strategy for one run, which trades through `trading` and starts with `state`."""
     bound = strategy.model_copy(deep=True)
     vars(bound).update(_trading=trading, _state=copy.deepcopy(state))
     return bound

@@ -1,4 +1,4 @@
-"""What a strategy's code raises, in words for people and for the journal."""
+"""Errors of a strategy's code as text for users and the journal."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from ibdesk.errors import IbdeskError, StrategyError
 from ibdesk.interrupts import is_interrupt
 
 _LONGEST_ERROR = 500
-# Where an object lies in memory, as Python writes it into messages: another place at each replay.
+# Memory addresses in Python's messages differ at each replay.
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def error_words(error: BaseException) -> str:
-    """Return kind and text of an error: at most a few hundred characters, the same at each replay.
+    """Return type and text of an error: at most about 500 characters, the same at each replay.
 
-    The text is the strategy's own code too, and may fail itself.
+    The text comes from the strategy's code too, and may raise itself.
     """
     kind = type(error).__name__
     if isinstance(error, RecursionError):
-        # Its text tells in which function of Python's the stack was full, which is another one at each replay.
+        # Its text names the function in which the stack was full, which differs at each replay.
         return f"{kind}: maximum recursion depth exceeded"
     try:
         text = str(error)
@@ -34,16 +34,16 @@ def error_words(error: BaseException) -> str:
 
 
 def plain_text(text: object, *, longest: int) -> str:
-    """Return `text` as a plain string that the journal can hold: valid Unicode, and cut where it is longer."""
+    """Return `text` as a plain string for the journal: valid Unicode, cut at `longest` characters."""
     plain = str(text)[: longest + 1].encode(errors="replace").decode()
     return plain if len(plain) <= longest else f"{plain[:longest]}..."
 
 
 @contextlib.contextmanager
 def as_strategy_error(what: str) -> Iterator[None]:
-    """Turn whatever a strategy's code raises inside the block into a StrategyError that begins with `what`.
+    """Convert any error of a strategy's code inside the block to a StrategyError that begins with `what`.
 
-    Errors of ibdesk and Ctrl-C come through as they are.
+    Errors of ibdesk and Ctrl-C pass unchanged.
     """
     try:
         yield

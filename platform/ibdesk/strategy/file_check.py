@@ -1,6 +1,6 @@
-"""The look at a strategy file before it is run: at its imports, and at the names by which clock and chance are reached.
+"""The static check of a strategy file: its imports, and names that reach clock, random numbers or files.
 
-This guards against accidents; it is no sandbox.
+This guards against accidents; it is not a sandbox.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ALLOWED = (
     f"allowed are ibdesk's public names, polars, numpy, pydantic and "
     f"{', '.join(sorted(STANDARD_LIBRARY - {'__future__'}))}"
 )
-# By these the rest of the interpreter is reached from any object.
+# Attributes that lead from any object to the rest of the interpreter.
 _DOORS = frozenset(
     {"__builtins__", "__globals__", "__subclasses__", "__mro__", "__base__", "__bases__", "__code__"}
     | {"__getattribute__", "__self__"}
@@ -35,10 +35,10 @@ _MAINTAINED = frozenset({"maintain_order", "sort"})
 
 
 def check_file(tree: ast.Module, path: Path) -> None:
-    """Refuse imports and names that would make a replay depend on more than the recorded events.
+    """Refuse imports and names that make a replay depend on more than the recorded events.
 
     Raises:
-        StrategyError: At the first such line: with the file, the line, the name and why.
+        StrategyError: At the first such line, with file, line, name and reason.
     """
     for line, what, why in sorted(_Check(tree).faults()):
         raise StrategyError(
@@ -48,13 +48,13 @@ def check_file(tree: ast.Module, path: Path) -> None:
 
 
 class _Check:
-    """Follows what the names of a file may mean, wherever they are given to other names, and judges each use."""
+    """Tracks the possible meanings of names through assignments, and checks each use."""
 
     def __init__(self, tree: ast.Module) -> None:
         self._nodes = list(ast.walk(tree))
         self._own = {node.id for node in self._nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
         self._own |= {node.arg for node in self._nodes if isinstance(node, ast.arg)}
-        # What a name, or an attribute of that name, may mean: modules, classes and functions of libraries.
+        # The modules, classes and functions of libraries that a name, or an attribute of that name, may be.
         self._meanings: dict[str, list[object]] = {}
         for node in self._nodes:
             self._bind_imports(node)
@@ -68,7 +68,7 @@ class _Check:
             for what, why in self._judge(node):
                 yield getattr(node, "lineno", 0), what, why
 
-    # --- what names mean
+    # --- meanings of names
 
     def _bind(self, name: str, meanings: list[object]) -> None:
         known = self._meanings.setdefault(name, [])
@@ -112,7 +112,7 @@ class _Check:
                     self._bind(part.id if isinstance(part, ast.Name) else part.attr, self._meaning(meant))
 
     def _meaning(self, node: ast.expr) -> list[object]:
-        """Return what an expression may be, as far as it is something of a library."""
+        """Return the objects of libraries that an expression may be."""
         match node:
             case ast.Name(id=name):
                 return self._meanings.get(name, [])
@@ -121,20 +121,20 @@ class _Check:
                     return [dt.datetime]
                 owners = self._meaning(value)
                 found = [getattr(owner, name) for owner in owners if hasattr(owner, name)]
-                # An attribute of the strategy's own may have been given such a thing.
+                # Such an object may have been assigned to an attribute of the strategy.
                 return found if owners else self._meanings.get(name, [])
             case ast.Call(func=ast.Name(id="getattr"), args=[owner, ast.Constant(value=str(name)), *_]):
                 return [getattr(each, name) for each in self._meaning(owner) if hasattr(each, name)]
             case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
                 return [each for part in parts for each in self._meaning(part)]
             case ast.Call(func=ast.Name(id="type"), args=[_]):
-                # Of the classes that are found so, those of times are the ones to look at.
+                # Of the classes that `type` may return, only times matter here.
                 return [dt.datetime]
             case ast.Subscript(value=value):
                 return self._meaning(value)
         return [each for part in _choices(node) for each in self._meaning(part)]
 
-    # --- what may be used
+    # --- checks of uses
 
     def _judge(self, node: ast.AST) -> Iterator[tuple[str, str]]:
         match node:
@@ -147,9 +147,9 @@ class _Check:
             case ast.Name(id=name, ctx=ast.Load()) if name in UNREPLAYABLE_BUILTINS and name not in self._own:
                 yield f"{name}()", "it depends on more than the events"
             case ast.Attribute(attr=name) if name in _DOORS:
-                yield name, "it leads to everything else"
+                yield name, "it gives access to everything else"
             case ast.Attribute(attr="model_fields_set"):
-                yield "model_fields_set", "its order is another one in each process"
+                yield "model_fields_set", "its order differs in each process"
             case ast.Attribute(value=value, attr=name):
                 yield from self._judge_attribute(value, name)
             case ast.Call():
@@ -193,20 +193,20 @@ class _Check:
     ) -> Iterator[tuple[str, str]]:
         name = method.attr
         if name in ("sample", "samples", "shuffle") and "seed" not in keywords:
-            yield f"{name}() without seed=", "chance is another one at each replay"
+            yield f"{name}() without seed=", "random numbers differ at each replay"
         elif name in _UNORDERED and not keywords & _MAINTAINED and "numpy" not in self._named(method.value):
             missing = "sort=True" if name == "value_counts" else "maintain_order=True"
-            yield f"{name}() without {missing}", "its order is another one at each replay"
+            yield f"{name}() without {missing}", "its order differs at each replay"
         elif name == "astimezone" and takes_nothing:
-            yield "astimezone() without a zone", "the zone of the machine may be another one"
+            yield "astimezone() without a zone", "the machine's zone may differ"
 
     def _named(self, node: ast.expr) -> set[str]:
-        """Return the names of what an expression may be."""
+        """Return the names of the objects that an expression may be."""
         return {getattr(each, "__name__", "") for each in self._meaning(node)}
 
 
 def _choices(node: ast.expr) -> list[ast.expr]:
-    """Return the expressions of which a larger one may be, or may hand out, any."""
+    """Return the expressions that a larger one may evaluate to or yield."""
     match node:
         case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts) | ast.BoolOp(values=parts):
             return parts
@@ -218,7 +218,7 @@ def _choices(node: ast.expr) -> list[ast.expr]:
 
 
 def _unpacked(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
-    """Return which part of a target is given which part of a value."""
+    """Return the pairs of target parts and value parts of an assignment."""
     if isinstance(target, ast.Tuple | ast.List):
         if isinstance(value, ast.Tuple | ast.List) and len(target.elts) == len(value.elts):
             return [pair for part, each in zip(target.elts, value.elts, strict=True) for pair in _unpacked(part, each)]
@@ -227,7 +227,7 @@ def _unpacked(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.exp
 
 
 def _is_time(value: ast.expr) -> bool:
-    """Return whether an expression is, by its look, a time: `self.now`, `bar.closed_at`."""
+    """Return whether an expression looks like a time: `self.now`, `bar.closed_at`."""
     match value:
         case ast.Attribute(attr="now" | "opened_at" | "closed_at"):
             return True
@@ -235,7 +235,7 @@ def _is_time(value: ast.expr) -> bool:
 
 
 def _words(value: ast.expr, name: str, owner: object) -> str:
-    """Return the name as it is written, and what it is where that is not seen from it."""
+    """Return the name as written, followed by its full name if that is not obvious."""
     meant = f"{getattr(owner, '__name__', owner)}.{name}"
     written = ast.unparse(value)
     last = written.rpartition(".")[2]

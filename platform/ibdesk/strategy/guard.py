@@ -1,6 +1,6 @@
-"""What a strategy file is given at run time: sets with an order, and modules without clock, chance and files.
+"""The runtime environment of a strategy file: ordered sets, and modules without clock, random numbers and files.
 
-What the look before the run has missed (an alias that only the running code knows) raises here.
+Uses that the static check cannot see, such as an alias created at run time, raise here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ibdesk.errors import StrategyError
 from ibdesk.strategy.ordered_set import FrozenOrderedSet, OrderedSet, ordered_view
 from ibdesk.strategy.replayable import UNREPLAYABLE_BUILTINS, may_import, refusal
 
-# What takes a whole collection and keeps its order: the keys of a dict may stay as they are in it.
+# Functions that consume a whole collection in order; a dict's keys can be passed to them unchanged.
 _CONSUMERS = frozenset(
     {"all", "any", "dict", "enumerate", "filter", "iter", "len", "list", "map", "max", "min", "sorted", "sum", "tuple"}
     | {"zip", "set", "frozenset", "reversed"}
@@ -29,7 +29,7 @@ _SET, _VIEW = "__ordered_set__", "__ordered_view__"
 
 
 def namespace() -> dict[str, Any]:
-    """Return the names that a strategy file finds before it has defined its own."""
+    """Return the initial names of a strategy file's namespace."""
     return {
         "__builtins__": _builtins(),
         "set": OrderedSet,
@@ -40,16 +40,16 @@ def namespace() -> dict[str, Any]:
 
 
 def with_order(tree: ast.Module) -> ast.Module:
-    """Return the code of a file with its sets, and those it makes of the keys of dicts, in an order of their own."""
+    """Return a file's code with its sets, and set operations on keys of dicts, replaced by ordered sets."""
     _Ordering(tree).visit(tree)
     return ast.fix_missing_locations(tree)
 
 
 class _Ordering(ast.NodeTransformer):
     def __init__(self, tree: ast.Module) -> None:
-        # Calls of keys() and items() that are gone through at once, as most are.
+        # Calls of keys() and items() that are iterated at once, as most are.
         self._consumed: set[int] = set()
-        # Sets in which something is only looked for need no order.
+        # Sets used only for membership tests need no order.
         self._looked_into: set[int] = set()
         for node in ast.walk(tree):
             match node:
@@ -88,7 +88,7 @@ def _call(name: str, argument: ast.expr, at: ast.expr) -> ast.expr:
 
 
 class GuardedModule(ModuleType):
-    """A module without the names that a strategy may not use."""
+    """A module without the names that are forbidden to strategies."""
 
     def __init__(self, module: ModuleType) -> None:
         super().__init__(module.__name__, module.__doc__)
@@ -104,7 +104,7 @@ class GuardedModule(ModuleType):
 
 @functools.cache
 def guarded(module: ModuleType) -> GuardedModule:
-    """Return a module as strategies see it."""
+    """Return the guarded version of a module."""
     return GuardedModule(module)
 
 
@@ -145,7 +145,7 @@ def _import(
 
 
 class _GuardedType(type):
-    """Dates and times are values of Python's own classes; these stand for them where code names the class."""
+    """The metaclass of replacements for Python's date and time classes; values remain of Python's own classes."""
 
     _real: type
 
@@ -167,7 +167,7 @@ def _no_clock(name: str) -> classmethod[Any, Any, NoReturn]:
 
 
 class GuardedDatetime(dt.datetime, metaclass=_GuardedType):
-    """`datetime.datetime` without the clock and without the zone of the machine."""
+    """`datetime.datetime` without the clock and the machine's zone."""
 
     _real = dt.datetime
     now = _no_clock("now")
@@ -175,14 +175,14 @@ class GuardedDatetime(dt.datetime, metaclass=_GuardedType):
     today = _no_clock("today")
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Return a time of Python's own class."""
+        """Return a `datetime.datetime`."""
         return dt.datetime(*args, **kwargs)  # noqa: DTZ001 - the strategy's own choice
 
     @classmethod
     def fromtimestamp(cls, timestamp: float, tz: dt.tzinfo | None = None) -> Any:
-        """Return the time of a timestamp in a zone, which must be named."""
+        """Return the time of a timestamp in a zone, which is required."""
         if tz is None:
-            raise StrategyError("datetime.fromtimestamp needs a zone: the machine's may be another one at a replay")
+            raise StrategyError("datetime.fromtimestamp needs a zone: the machine's zone may differ at a replay")
         return dt.datetime.fromtimestamp(timestamp, tz)
 
     @classmethod
@@ -198,7 +198,7 @@ class GuardedDate(dt.date, metaclass=_GuardedType):
     fromtimestamp = _no_clock("fromtimestamp")
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Return a date of Python's own class."""
+        """Return a `datetime.date`."""
         return dt.date(*args, **kwargs)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Loads a strategy from its file, and says which file it was."""
+"""Loads strategies from files, and records the file's path and SHA-256."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class LoadedStrategy(msgspec.Struct, frozen=True):
 
 
 def load_strategy(path: str | Path) -> LoadedStrategy:
-    """Return the one strategy class that a file defines, with the sha256 of the file's bytes.
+    """Return the strategy class that a file defines, with the SHA-256 of the file.
 
     Raises:
-        StrategyError: If the file is missing, does not parse, imports what a strategy may not, fails while it is
-            run, or defines no strategy or more than one. The sentence names the file, and the line where there is one.
+        StrategyError: If the file is missing, does not parse, has a forbidden import, fails while it is loaded, or does
+            not define exactly one strategy. The message names the file and, if known, the line.
     """
     path = Path(path)
     try:
@@ -47,10 +47,10 @@ def load_strategy(path: str | Path) -> LoadedStrategy:
 
 
 def load_source(code: bytes, path: Path) -> LoadedStrategy:
-    """Return the one strategy class that `code` defines; `path` names it in errors. Raises as `load_strategy`."""
+    """Return the strategy class that `code` defines; `path` names it in errors. Raises like `load_strategy`."""
     try:
         tree = ast.parse(code, filename=str(path))
-        # As it stands, for what only the compiler finds.
+        # Compile the original code too, for errors that only the compiler finds.
         compile(tree, str(path), "exec")
     except (SyntaxError, ValueError) as error:
         reason = getattr(error, "msg", None) or str(error)
@@ -61,7 +61,7 @@ def load_source(code: bytes, path: Path) -> LoadedStrategy:
     module = types.ModuleType(f"ibdesk_strategy_{path.stem}_{sha256[:12]}")
     module.__file__ = str(path)
     module.__dict__.update(namespace())
-    # Annotations are looked up in the module by its name.
+    # Annotations are resolved in the module, which is found by its name.
     sys.modules[module.__name__] = module
     try:
         exec(executable, module.__dict__)  # noqa: S102 - a strategy is the user's own code
@@ -74,21 +74,21 @@ def load_source(code: bytes, path: Path) -> LoadedStrategy:
         if is_interrupt(error):
             raise
         words = error_words(error).partition("\n")[0]
-        raise StrategyError(f"{path}{_failed_at(error, path)}, fails while it is loaded: {words}") from error
+        raise StrategyError(f"{path}{_failed_at(error, path)}, fails while loading: {words}") from error
     source = cls._source = StrategySource(cls.__name__, str(path.resolve()), sha256)
     _loaded[source] = cls
     return LoadedStrategy(cls, source)
 
 
-# The classes in use by their files, so that what is unpickled where its file was loaded already is of that class.
+# The loaded classes by source, so that unpickling uses a class that is already loaded.
 _loaded: weakref.WeakValueDictionary[StrategySource, type[Strategy]] = weakref.WeakValueDictionary()
 
 
 def class_of(source: StrategySource) -> type[Strategy]:
-    """Return the class that a source stands for, in this process or from its file.
+    """Return the class of a source, already loaded or from its file.
 
     Raises:
-        StrategyError: If the file is gone or has changed since.
+        StrategyError: If the file is missing or has changed.
     """
     known = _loaded.get(source)
     if known is not None:
@@ -97,13 +97,13 @@ def class_of(source: StrategySource) -> type[Strategy]:
     if loaded.source.sha256 != source.sha256:
         raise StrategyError(
             f"{source.path} has changed: {source.class_name} was loaded from {source.sha256[:12]} and the file is "
-            f"{loaded.source.sha256[:12]} now; bring the old file back or load it again"
+            f"{loaded.source.sha256[:12]} now; restore the old file or load the file again"
         )
     return loaded.cls
 
 
 def _reduced(cls: type[Any]) -> str | tuple[object, ...]:
-    """Return what a class of a pydantic model is pickled as: its strategy file, or its name where it has none."""
+    """Return the pickled form of a pydantic model's class: its strategy file, or its name if it has none."""
     source = vars(cls).get("_source")
     return (class_of, (source,)) if isinstance(source, StrategySource) else cls.__qualname__
 
@@ -112,13 +112,12 @@ copyreg.pickle(type(Strategy), _reduced)  # type: ignore[arg-type]  # its stubs 
 
 
 def strategy_of(cls: type[Strategy]) -> LoadedStrategy:
-    """Return the class as its file defines it, so that what it decides can be replayed from that file.
+    """Return the class as loaded from its file, so that its decisions can be replayed.
 
-    A class that was typed into a notebook or a test has no file of its own: it is returned as it is, with an
-    empty source.
+    A class defined in a notebook or a test has no file of its own: it is returned unchanged, with an empty source.
 
     Raises:
-        StrategyError: If its file holds nothing else but cannot be loaded as a strategy file.
+        StrategyError: If its file is a strategy file but cannot be loaded.
     """
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     if file is not None and Path(file).is_file() and _is_strategy_file(Path(file), cls.__name__):
@@ -130,8 +129,7 @@ def make_strategy(cls: type[Strategy], parameters: dict[str, Any]) -> Strategy:
     """Return a strategy with these parameters.
 
     Raises:
-        StrategyError: If a parameter is unknown or out of its range, or the code that checks them fails; the sentence
-            names each.
+        StrategyError: If a parameter is unknown or out of range, or its validation code fails; the message names each.
     """
     with as_strategy_error(f"{cls.__name__} cannot have these parameters"):
         try:
@@ -141,7 +139,7 @@ def make_strategy(cls: type[Strategy], parameters: dict[str, Any]) -> Strategy:
 
 
 def _faults(cls: type[Strategy], error: ValidationError) -> str:
-    """Return what is wrong with each parameter."""
+    """Return the errors of all parameters in words."""
     known = ", ".join(cls.model_fields) or "none"
     faults = "; ".join(
         f"{'.'.join(str(part) for part in fault['loc']) or cls.__name__}: {fault['msg']}"
@@ -156,13 +154,13 @@ def _at(line: int | None) -> str:
 
 
 def _failed_at(error: BaseException, path: Path) -> str:
-    """Return the line of the file at which loading it failed."""
+    """Return the line of the file at which loading failed, in words."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     return _at(lines[-1] if lines else None)
 
 
 def _is_strategy_file(path: Path, class_name: str) -> bool:
-    """Return whether a file defines this one class and does nothing: a test defines more, and a script acts."""
+    """Return whether a file only defines this one class; tests define more classes, and scripts run code."""
     if path.suffix != ".py" or path.name.startswith("test_"):
         return False
     body = ast.parse(path.read_bytes()).body

@@ -1,7 +1,7 @@
-"""Sets in the order in which their members came, which strategy files are given for Python's own.
+"""Sets in insertion order, which replace Python's sets in strategy files.
 
-The order of Python's sets follows hashes, which differ from process to process: a strategy that goes through a set of
-symbols would order in another order at its replay.
+The order of Python's sets follows hashes, which differ between processes: a strategy that iterates over a set of
+symbols would place orders in another order at its replay.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class _Ordered(Set[T], Generic[T]):
-    """What both kinds of ordered sets have in common: all of a set's methods that change nothing."""
+    """The read-only methods that both ordered sets share."""
 
     __slots__ = ("_members",)
 
@@ -40,11 +40,11 @@ class _Ordered(Set[T], Generic[T]):
         return self.intersection(other)
 
     def copy(self) -> Self:
-        """Return a set of the same members."""
+        """Return a copy."""
         return type(self)(self)
 
     def union(self, *others: Iterable[T]) -> Self:
-        """Return a set of all members, its own ones first."""
+        """Return a set of all members, its own first."""
         return type(self)(itertools.chain(self, *others))
 
     def intersection(self, *others: Iterable[object]) -> Self:
@@ -58,20 +58,20 @@ class _Ordered(Set[T], Generic[T]):
         return type(self)(member for member in self if not any(member in other for other in gone))
 
     def symmetric_difference(self, other: Iterable[T]) -> Self:
-        """Return a set of the members that are in one of both only."""
+        """Return a set of the members that are in exactly one of the two."""
         return self.difference(other).union(type(self)(other).difference(self))
 
     def issubset(self, other: Iterable[object]) -> bool:
-        """Return whether the other one has all its members."""
+        """Return whether `other` contains all its members."""
         return all(member in _as_set(other) for member in self)
 
     def issuperset(self, other: Iterable[object]) -> bool:
-        """Return whether it has all members of the other one."""
+        """Return whether it contains all members of `other`."""
         return all(member in self for member in other)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Take a field of this kind from any collection, in its order, and write it as a list."""
+        """Validate a field from any collection, in its order, and serialize it as a list."""
         members = get_args(source)
         return core_schema.no_info_after_validator_function(
             cls,
@@ -87,23 +87,23 @@ class _Ordered(Set[T], Generic[T]):
 
 
 class OrderedSet(_Ordered[T], MutableSet[T]):
-    """A `set` that keeps the order in which its members came."""
+    """A `set` in insertion order."""
 
     __slots__ = ()
 
     def add(self, member: T) -> None:
-        """Add a member behind all others; one that is there keeps its place."""
+        """Add a member at the end; an existing member keeps its place."""
         self._members.setdefault(member)
 
     def discard(self, member: T) -> None:
-        """Remove a member if it is there."""
+        """Remove a member if it exists."""
         self._members.pop(member, None)
 
     def remove(self, member: T) -> None:
         """Remove a member.
 
         Raises:
-            KeyError: If it is not there.
+            KeyError: If it does not exist.
         """
         del self._members[member]
 
@@ -111,7 +111,7 @@ class OrderedSet(_Ordered[T], MutableSet[T]):
         """Remove and return the oldest member.
 
         Raises:
-            KeyError: If there is none.
+            KeyError: If the set is empty.
         """
         if not self._members:
             raise KeyError("pop from an empty set")
@@ -137,12 +137,12 @@ class OrderedSet(_Ordered[T], MutableSet[T]):
         self._members = self.difference(*others)._members
 
     def symmetric_difference_update(self, other: Iterable[T]) -> None:
-        """Keep the members that are in one of both only."""
+        """Keep the members that are in exactly one of the two."""
         self._members = self.symmetric_difference(other)._members
 
 
 class FrozenOrderedSet(_Ordered[T]):
-    """A `frozenset` that keeps the order in which its members came."""
+    """A `frozenset` in insertion order."""
 
     __slots__ = ()
 
@@ -158,7 +158,7 @@ _VIEWS = (type(_EMPTY.keys()), type(_EMPTY.items()))
 
 
 def ordered_view(view: Any) -> Any:
-    """Return the keys or items of a dict so that ``&``, ``|``, ``-`` and ``^`` of them keep their order."""
+    """Return the keys or items of a dict as a set whose ``&``, ``|``, ``-`` and ``^`` keep the order."""
     return FrozenOrderedSet(view) if isinstance(view, _VIEWS) else view
 
 
@@ -171,5 +171,5 @@ def _to(function: Callable[[Any], Any]) -> CoreSchema:
 
 
 def _by_text(members: Iterable[object]) -> list[object]:
-    """Return the members of one of Python's own sets in an order that does not depend on hashes."""
+    """Return the members of a Python set in an order that does not depend on hashes."""
     return sorted(members, key=repr)

@@ -1,4 +1,4 @@
-"""The strategies that start commands may mean, told apart by the hash of their file."""
+"""The strategies that start commands can name, identified by the hash of their file."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from ibdesk.strategy.loader import load_strategy, make_strategy
 
 
 class StrategyRegistry:
-    """Finds the strategy of a start command: one put here before, or else its file, which must not have changed."""
+    """Finds the strategy of a start command: a registered class, else its file, which must be unchanged."""
 
     def __init__(self) -> None:
         self._classes: dict[StrategySource, type[Strategy]] = {}
 
     def put(self, cls: type[Strategy], source: StrategySource) -> None:
-        """Have start commands that name `source` mean this class."""
+        """Register the class for start commands that name `source`."""
         self._classes[source] = cls
 
     def find(self, start: StartStrategy) -> Strategy:
         """Return the strategy with the parameters that the command names.
 
         Raises:
-            StrategyError: If the file is gone, has changed since, or does not take these parameters.
+            StrategyError: If the file is missing or has changed, or the parameters are invalid.
         """
         cls = self._classes.get(start.source) or self._load(start.source)
         return make_strategy(cls, start.parameters)
 
     def _load(self, source: StrategySource) -> type[Strategy]:
         if not source.path:
-            raise StrategyError(f"{source.class_name} was not loaded from a file, so it cannot be found again")
+            raise StrategyError(f"{source.class_name} was not loaded from a file and cannot be found again")
         loaded = load_strategy(Path(source.path))
         if loaded.source.sha256 != source.sha256:
             raise StrategyError(
                 f"{source.path} has changed: it was run as {source.sha256[:12]} and is {loaded.source.sha256[:12]} "
-                f"now; bring the old file back to replay what it decided"
+                f"now; restore the old file to replay its decisions"
             )
         self.put(loaded.cls, source)
         return loaded.cls

@@ -1,8 +1,8 @@
-"""What a strategy file may use, so that its decisions can be replayed from the recorded events alone.
+"""The modules and names that a strategy file may use, so that its decisions can be replayed from recorded events.
 
-It may import only what computes from them: ibdesk's public names, Polars, numpy, pydantic, and those parts of the
-standard library that know no clock, no chance and no world. Within these, some names reach out all the same. They are
-looked for before the file is run, whatever the file calls them, and are missing from what it imports (see `guard`).
+It may import ibdesk's public names, Polars, numpy, pydantic, and the parts of the standard library without clock,
+random numbers and input or output. Some names in these still reach outside. The static check finds them under any
+alias, and they are missing from the modules that a strategy imports (see `guard`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PUBLIC_NAMES = frozenset(
 """The names of `ibdesk` that a strategy may import."""
 
 LIBRARIES = frozenset({"numpy", "polars", "pydantic"})
-"""The libraries a strategy may import."""
+"""The libraries that a strategy may import."""
 
 STANDARD_LIBRARY = frozenset(
     {
@@ -58,22 +58,22 @@ STANDARD_LIBRARY = frozenset(
         "zoneinfo",
     }
 )
-"""The parts of the standard library that give the same answer at every replay."""
+"""The modules of the standard library that give the same result at every replay."""
 
 UNREPLAYABLE_BUILTINS = frozenset(
     {"__import__", "breakpoint", "compile", "eval", "exec", "globals", "input", "open", "id", "hash"}
 )
-"""Built-in functions by which a decision would depend on more than the events: files, other code, memory."""
+"""Built-in functions that make a decision depend on more than the events: files, other code, memory."""
 
 CLOCK_READINGS = frozenset({"now", "utcnow", "today"})
 """The methods of dates and times that read the clock."""
 
 _CLOCK_WORDS = "the time of the event is self.now"
-_CHANCE_WORDS = "chance is another one at each replay"
+_CHANCE_WORDS = "random numbers differ at each replay"
 _WORLD_WORDS = "files change"
-_ORDER_WORDS = "its order is another one in each process: use set[...], list[...] or dict[...]"
+_ORDER_WORDS = "its order differs in each process: use set[...], list[...] or dict[...]"
 
-# By module: names that read a clock or a file, draw chance, or have no order of their own.
+# By module: names that read a clock or a file, draw random numbers, or have no stable order.
 _NAMES = {
     "numpy": dict.fromkeys(("load", "loadtxt", "genfromtxt", "fromfile", "memmap", "fromregex"), _WORLD_WORDS),
     "polars": {"set_random_seed": _CHANCE_WORDS},
@@ -86,7 +86,7 @@ _NAMES = {
 
 
 def may_import(name: str) -> bool:
-    """Return whether a strategy may import a module, or a name of one, by its full name."""
+    """Return whether a strategy may import a module, or a name in one, by its full name."""
     root = name.partition(".")[0]
     if name == "numpy.random" or name.startswith("numpy.random."):
         return False
@@ -94,7 +94,7 @@ def may_import(name: str) -> bool:
 
 
 def module_of(name: str) -> ModuleType | None:
-    """Return a module that strategies may import, None where there is none of this name."""
+    """Return a module that strategies may import, or None if it does not exist."""
     try:
         return sys.modules.get(name) or import_module(name)
     except ImportError:
@@ -102,7 +102,7 @@ def module_of(name: str) -> ModuleType | None:
 
 
 def refusal(owner: object, name: str) -> str | None:
-    """Return why a strategy may not use an attribute of a module or class; None when it may."""
+    """Return why a strategy may not use an attribute of a module or class, or None if it may."""
     if isinstance(owner, ModuleType):
         return _refusal_of_module(owner, name)
     if isinstance(owner, datetime.date) and name in CLOCK_READINGS:
@@ -122,11 +122,11 @@ def _refusal_of_module(module: ModuleType, name: str) -> str | None:
     if words is None and module.__name__.partition(".")[0] == "polars" and name.startswith(("read_", "scan_")):
         words = _WORLD_WORDS
     if words is None and name in ("__dict__", "__loader__", "__spec__", "__builtins__"):
-        words = "it leads to everything else"
+        words = "it gives access to everything else"
     if words is not None:
         return words
-    # Modules that a library has imported for itself, such as `statistics.random`.
+    # Modules that a library imports for itself, such as `statistics.random`.
     found = vars(module).get(name)
     if isinstance(found, ModuleType) and not may_import(found.__name__):
-        return _CHANCE_WORDS if "random" in found.__name__ else "it leads out of what can be replayed"
+        return _CHANCE_WORDS if "random" in found.__name__ else "it leads to code that cannot be replayed"
     return None

@@ -1,4 +1,4 @@
-"""What a strategy may ask of the engine that runs it."""
+"""The interface of the engine to a strategy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ibdesk.model import Order, Position, Quote, Severity, Side, TimeInForce, Wh
 
 
 class Trading(Protocol):
-    """The engine's end of a strategy: its own book, its own orders, the market it was started on."""
+    """The engine as a strategy sees it: its own book, its own orders, and its instruments' market."""
 
     @property
     def now(self) -> dt.datetime:
@@ -18,28 +18,28 @@ class Trading(Protocol):
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """The ids of the instruments it runs on."""
+        """The ids of the run's instruments."""
         ...
 
     @property
     def cash(self) -> float:
-        """The money of this run: what it was allotted, plus what its fills moved, less commission."""
+        """The cash of this run: its allotment plus the cash flow of its fills, less commission."""
         ...
 
     def position(self, symbol: str) -> Position:
-        """What this run holds."""
+        """Return this run's position."""
         ...
 
     def open_orders(self, symbol: str) -> list[Order]:
-        """The orders of this run that may still fill, oldest first."""
+        """Return the orders of this run that may still fill, oldest first."""
         ...
 
     def quote(self, symbol: str) -> Quote | None:
-        """The last quote, None before the first."""
+        """Return the last quote, or None before the first."""
         ...
 
     def feature(self, name: str, symbol: str) -> float | None:
-        """The feature's value at the last closed bar, None while it is null."""
+        """Return the feature's value at the last closed bar, or None while it is null."""
         ...
 
     def submit(
@@ -58,7 +58,7 @@ class Trading(Protocol):
         ...
 
     def aim(self, symbol: str, quantity: float) -> str | None:
-        """Order what is missing to hold `quantity` once all open orders have filled."""
+        """Place an order for the difference to `quantity`, counting open orders as filled."""
         ...
 
     def modify(
@@ -68,22 +68,22 @@ class Trading(Protocol):
         ...
 
     def cancel(self, order_id: str) -> None:
-        """Withdraw an open order."""
+        """Cancel an open order."""
         ...
 
     def set_timer(self, name: str, seconds: float) -> None:
-        """Have `on_timer(name)` called after so many seconds."""
+        """Schedule a call of `on_timer(name)` after `seconds`."""
         ...
 
     @property
     def is_state_watched(self) -> bool:
-        """Whether its `state` is looked at after each event, because the strategy uses it."""
+        """Whether changes of `state` are checked after each event, because the strategy uses it."""
         ...
 
     def watch_state(self) -> None:
-        """Have its `state` looked at after each event from now on."""
+        """Check `state` for changes after each event from now on."""
         ...
 
     def say(self, text: str, severity: Severity) -> None:
-        """Put a line on the record and before people's eyes."""
+        """Write a line to the journal and send it to the desk's clients."""
         ...
