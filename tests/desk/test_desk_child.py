@@ -1,4 +1,4 @@
-"""A child process that dies before it is ready: what it said is not lost."""
+"""A child process that dies before it is ready: its output is not lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A desk that ended, however it ended, is taken up by the next one: books, orders, states and halts."""
+"""A new desk continues from the previous one, however that ended: books, orders, states and halts."""
 
 from __future__ import annotations
 
@@ -78,13 +78,13 @@ def _settings(gateway: GatewayThread, folder: Path, changes: dict[str, Any]) -> 
 
 
 def events_in(journal: Path) -> list[Any]:
-    """Return what is on the record that changes books."""
+    """Return the journaled events that change books."""
     with JournalReader(journal) as reader:
         return [entry.event for entry in reader.book_entries()]
 
 
 class Generation:
-    """A desk in a process of its own, to be killed."""
+    """A desk in its own process, to be killed."""
 
     def __init__(self, gateway: GatewayThread, folder: Path, *arguments: str) -> None:
         command = [sys.executable, "-c", _LIVE, str(gateway.port), str(folder), *arguments]
@@ -112,12 +112,12 @@ class Generation:
 
 
 def until(holds: Callable[[], bool], seconds: float = 15) -> None:
-    """Ask again and again until it holds; each question goes to another process or thread."""
+    """Check repeatedly until it holds; each check calls another process or thread."""
     eventually(holds, "it holds", seconds=seconds)
 
 
 def executed(gateway: GatewayThread) -> dict[str, float]:
-    """What each execution at the venue has moved."""
+    """The signed quantity of each execution at the venue."""
     return gateway.call(lambda: {done.id: done.fill.signed_quantity for done in gateway.gateway.venue.executions})
 
 
@@ -127,7 +127,7 @@ def sent(gateway: GatewayThread) -> list[str]:
 
 
 def booked(desk: Desk) -> dict[str, float]:
-    """What each execution in the desk's books has moved; all were bought."""
+    """The quantity of each execution in the desk's books; all are purchases."""
     return dict(desk.fills().select("execution_id", "quantity").rows())
 
 
@@ -138,14 +138,14 @@ def test_a_desk_killed_mid_trade_is_taken_up_and_its_strategy_goes_on(
     generation = Generation(gateway, tmp_path, str(path))
     until(lambda: generation.placed() >= 12)
     generation.kill()
-    # Nobody listens while the orders that wait below the market are filled.
+    # No desk is connected while the orders below the market are filled.
     before = executed(gateway)
     gateway.faults.cause(Gap(percent=-50.0, for_seconds=60))
     until(lambda: sum(quantity == 7 for quantity in executed(gateway).values()) == 2)
 
     desk = reopen()
 
-    # Before anything can trade: all executions, once each, in the book of the run that wanted them.
+    # Before anything can trade: all executions, once each, in the book of their run.
     assert len(before) < len(booked(desk))
     assert booked(desk) == executed(gateway)
     assert desk.fills()["owner"].unique().to_list() == [generation.run]
@@ -163,7 +163,7 @@ def test_a_desk_killed_mid_trade_is_taken_up_and_its_strategy_goes_on(
     desk.close()
 
     assert len(sent(gateway)) == len(set(sent(gateway)))
-    # It goes on to count, and does not leave the waiting orders again.
+    # It continues to count, and does not place the waiting orders again.
     assert states(journal)[0]["bars"] == bars + 1
     assert sum(quantity == 7 for quantity in executed(gateway).values()) == 2
     assert replay(generation.journal).earlier == ""
@@ -383,7 +383,7 @@ def test_a_desk_of_another_client_id_goes_on_with_the_books_of_the_account(
     assert desk.positions()["owner"].unique().to_list() == [generation.run]
     waiting = desk.orders().filter(desk.orders()["quantity"] == 7)
     assert waiting["status"].to_list() == ["working"] * 2
-    # They are followed, and said to be out of reach: TWS lets only the client that placed an order withdraw it.
+    # They are followed, and reported as out of reach: TWS lets only the client that placed an order cancel it.
     watcher = watch(desk)
     for order in waiting["id"]:
         text = (
@@ -432,7 +432,7 @@ def test_orders_by_hand_outlive_a_desk_with_their_book_and_their_keys(
 
     again = reopen(risk={"max_order_shares": 500})
 
-    # Without a limit in its way the denied one would go out: the key is what stops it.
+    # No limit would deny the order now: only the key stops it.
     with pytest.raises(OrderError, match="a new try needs a new key"):
         again.place("GOOG", "buy", 51, client_key="denied", by="alice")
     assert again.place("IBM", "buy", 10, client_key="bought", by="alice").id == bought.id
@@ -445,7 +445,7 @@ def test_orders_by_hand_outlive_a_desk_with_their_book_and_their_keys(
     watcher.wait_for(Topic.ORDERS, id=waiting.id, quantity=8.0, owner="manual", by="alice")
     again.cancel(waiting.id)
     watcher.wait_for(Topic.ORDERS, id=waiting.id, status="cancelled")
-    # What is held by hand is marked to the market without anybody asking.
+    # Positions by hand are marked to the market without a request.
     watcher.wait_for(Topic.QUOTES, symbol="IBM")
     second = Path(again.journal_path)
     again.close()

@@ -1,4 +1,4 @@
-"""What people ask of a desk and change on it, over TCP: runs, risk, instruments, and the record of it all."""
+"""Queries and commands of a desk, over TCP: runs, risk, instruments, and their journal."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def test_instruments_are_searched_for_and_known_by_their_facts(desk: Desk) -> No
 
 
 def test_everything_works_on_a_desk_in_another_process(desk: Desk) -> None:
-    """What the port must carry: each answer is what the desk itself gives."""
+    """Each answer over the port equals the desk's own."""
     from ibdesk.desk.port.values import decode_value, encode_value
 
     desk.place("IBM", "buy", 1, limit=1)

@@ -1,4 +1,4 @@
-"""The prices at which the day's loss counts are on the record each minute, and when a desk ends."""
+"""The prices at which the day's loss counts are journaled each minute, and when a desk ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A command takes effect before its deadline or never, and its caller is told the truth about it."""
+"""A command takes effect before its deadline or never, and its caller learns which."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures that are shown are what they are called: last is a trade, net liquidation goes with the profit."""
+"""Displayed figures mean what their names say: last is a trade, net liquidation follows the profit."""
 
 from __future__ import annotations
 

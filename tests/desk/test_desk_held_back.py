@@ -1,4 +1,4 @@
-"""What was decided and must not leave: an order ends rejected, and a change leaves its order as it is."""
+"""Decisions that must not leave: an order is rejected, and a change leaves its order unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""History is what was asked for, or an error that says how many bars there are."""
+"""History has the requested number of bars, or an error says how many there are."""
 
 from __future__ import annotations
 

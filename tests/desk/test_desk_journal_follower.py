@@ -1,4 +1,4 @@
-"""What an engine takes on from the one before, on another machine, besides the books."""
+"""Takeover from an engine on another machine: everything besides the books."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real money is not traded by limits that nobody has set."""
+"""Real money is not traded with default limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A desk on another machine, whose copy of the life before ends earlier than that life did, still gets all of it."""
+"""A desk on another machine whose copy of the journal lacks the end recovers all of it."""
 
 from __future__ import annotations
 

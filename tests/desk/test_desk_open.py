@@ -1,4 +1,4 @@
-"""Whoever asks for a desk gets that desk, or an error that says what differs; never the one that happens to be open."""
+"""Opening a desk returns that desk, or an error that lists the differences; never another open desk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Somebody trades in the account outside the desk: it is seen, has no invented price, and a person decides."""
+"""Trades in the account outside the desk: they are detected, have no invented price, and a person decides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the venue has not answered is pending since then, with an alert; a status alone leaves an order's version."""
+"""Unanswered requests are pending, with an alert when late; a status alone does not change an order's version."""
 
 from __future__ import annotations
 

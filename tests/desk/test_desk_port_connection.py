@@ -1,4 +1,4 @@
-"""The connection of the desk port: what its ends are told when the other one is gone."""
+"""The connection of the desk port: the errors of one end after the other one is gone."""
 
 from __future__ import annotations
 

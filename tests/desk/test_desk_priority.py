@@ -1,4 +1,4 @@
-"""Who goes first where processors are few."""
+"""Process priorities where processors are few."""
 
 from __future__ import annotations
 

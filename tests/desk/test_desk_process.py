@@ -1,4 +1,4 @@
-"""A desk in a child process trades on whatever this process does, and ends with it."""
+"""A desk in a child process continues to trade whatever this process does, and ends with it."""
 
 from __future__ import annotations
 

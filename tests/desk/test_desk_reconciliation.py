@@ -1,4 +1,4 @@
-"""The account is compared with the books while the desk is up: what differs is told, and since when."""
+"""The account is compared with the books while the desk is up: differences are reported with their age."""
 
 from __future__ import annotations
 

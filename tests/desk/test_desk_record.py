@@ -1,4 +1,4 @@
-"""A journal that cannot be written: nothing leaves without a record, trading is halted, and it goes on from there."""
+"""A journal that cannot be written: no order leaves without a record, trading is halted, and can be resumed."""
 
 from __future__ import annotations
 

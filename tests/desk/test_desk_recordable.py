@@ -1,4 +1,4 @@
-"""A command that the journal cannot hold is refused before anything happens; an event that it cannot hold halts."""
+"""A command that cannot be journaled is refused before it has an effect; an event that cannot be journaled halts."""
 
 from __future__ import annotations
 

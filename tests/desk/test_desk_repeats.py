@@ -1,4 +1,4 @@
-"""A cell with `desk.start` that is run again: the run that is there, or an error; a second one only on purpose."""
+"""A cell with `desk.start` that is run again returns the run or an error; a second run needs a name."""
 
 from __future__ import annotations
 

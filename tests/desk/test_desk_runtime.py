@@ -1,4 +1,4 @@
-"""What lives on a desk's loop, without the loop's regular work: what each step does of its own."""
+"""The runtime without the loop's regular work: the effect of each step alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A desk notices that it stood still, and withholds what it had decided before."""
+"""A desk detects that it stood still, and withholds its earlier decisions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A desk that stops its account by itself: it says done once nothing can open a position, and not before."""
+"""A desk that stops its own account: it is done once no order can open a position, and not before."""
 
 from __future__ import annotations
 

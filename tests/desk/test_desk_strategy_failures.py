@@ -1,4 +1,4 @@
-"""A strategy that misbehaves on a desk ends its own run; link, books, journal and the other runs go on."""
+"""A strategy that misbehaves on a desk ends its own run; link, books, journal and the other runs continue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strategy files are tried in a process of their own, so that none of them holds up a desk."""
+"""Strategy files are tried in a separate process, so that none of them delays a desk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A strategy started otherwise than the run that an earlier desk left: refused, or a handover that is asked for."""
+"""A strategy started in another way than an orphaned run is refused, unless the run is named to be continued."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of orders and fills: whatever was replaced, they are as if they had been made anew."""
+"""Tables of orders and fills equal newly built ones after any replacement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An unknown name is refused on the embedded market unless it is asked for, and the sentence helps."""
+"""An unknown name is refused on the embedded market unless a setting allows it, and the message helps."""
 
 from __future__ import annotations
 

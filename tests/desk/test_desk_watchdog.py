@@ -1,4 +1,4 @@
-"""A strategy that does not return is interrupted: its run fails, the other runs go on, and a replay does the same."""
+"""A strategy that does not return is interrupted: its run fails, other runs continue, and a replay does the same."""
 
 from __future__ import annotations
 

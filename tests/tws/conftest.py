@@ -1,4 +1,4 @@
-"""A service under test, what it told, and two servers to connect it to: the embedded gateway and a scripted one."""
+"""A service under test, its events, and two servers to connect it to: the embedded gateway and a scripted one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MONDAY = nanoseconds(dt.datetime(2026, 11, 23, 15, tzinfo=dt.UTC))
 
 
 class Heard:
-    """Every event that a service told, in order."""
+    """Every event of a service, in order."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -56,7 +56,7 @@ class Heard:
                 await self._news.wait()
 
     async def count(self, kind: type, number: int) -> list[Any]:
-        """Return the events of a kind once there are so many."""
+        """Return the events of a kind once there are `number` of them."""
         async with asyncio.timeout(SECONDS):
             while len(self.of(kind)) < number:
                 self._news.clear()
@@ -65,7 +65,7 @@ class Heard:
 
 
 class Running:
-    """A connected service, the task of its life, and what it told."""
+    """A connected service, the task that runs it, and its events."""
 
     def __init__(self, service: TwsService, heard: Heard) -> None:
         self.service, self.heard = service, heard
@@ -148,22 +148,22 @@ async def tws(gateway: Gateway, clock: ManualClock, start_tws: StartTws) -> Runn
 
 
 class ScriptedTws:
-    """A TCP server that shakes hands like TWS, answers the start-up with empty books, and else says what it is told."""
+    """A TCP server with TWS's handshake: it answers the start-up with empty books, and sends what a test prescribes."""
 
     def __init__(self) -> None:
         self.port = 0
         self.accounts = ACCOUNT
         self.version = 178
         self.first_order_id = 1
-        # silent: kinds of messages that get no answer.
+        # Kinds of messages that receive no answer.
         self.silent: set[str] = set()
-        # answers: what is sent before the usual end of an answer, by the kind of the question.
+        # Messages that are sent before the usual end of an answer, by the kind of the request.
         self.answers: dict[str, list[list[object]]] = {}
-        # on_request: called with each question once it was answered, to change what the next one is answered.
+        # Called with each request after its answer, to change the answer to the next one.
         self.on_request: Callable[[list[str]], None] = lambda fields: None
         self.received: list[list[str]] = []
         self.arrivals: list[float] = []
-        # left: the client has closed its socket.
+        # Set once the client has closed its socket.
         self.left = asyncio.Event()
         self._news = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
@@ -208,7 +208,7 @@ class ScriptedTws:
         return [fields for fields in self.received if fields[0] == str(kind)]
 
     async def got(self, kind: int, number: int = 1) -> list[str]:
-        """Return the last message of a kind once there are so many."""
+        """Return the last message of a kind once there are `number` of them."""
         async with asyncio.timeout(SECONDS):
             while len(self.of(kind)) < number:
                 self._news.clear()
@@ -255,7 +255,7 @@ async def script() -> AsyncIterator[ScriptedTws]:
 
 @pytest.fixture
 async def start_server() -> AsyncIterator[Callable[[bytes], Any]]:
-    """Start a server on a free port that says the same few bytes to everybody, and return its port."""
+    """Start a server on a free port that sends the same few bytes to every client, and return its port."""
     servers, writers = [], []
 
     async def start(words: bytes) -> int:
@@ -324,7 +324,7 @@ def execution(
 
 
 def position_held(quantity: float, cost: float = 9.0) -> list[object]:
-    """Return message 61: so many AAPL."""
+    """Return message 61: a position in AAPL."""
     return [61, 3, ACCOUNT, 265598, "AAPL", "STK", "", "0.0", "", "", "", "USD", "AAPL", "NMS", quantity, cost]
 
 
@@ -363,7 +363,7 @@ def limit_order(name: str = "run-1", limit_price: float = 100.0, **changes: Any)
 
 @pytest.fixture
 def words() -> Any:
-    """Return the messages that a scripted TWS can be told to send, and the orders that tests place."""
+    """Return the messages that a scripted TWS can send, and the orders that tests place."""
 
     class Words:
         order = staticmethod(market_order)

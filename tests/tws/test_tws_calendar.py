@@ -1,4 +1,4 @@
-"""When IB and TWS are away by plan: windows by region, by setting, by IBC's file, over the change of clocks."""
+"""Planned absences of IB and TWS: windows by region, by setting, by IBC's file, over the change of clocks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def local(window: VenueWindow | None, zone: ZoneInfo = NEW_YORK) -> tuple[str, s
 
 
 def windows_from(calendar: TwsCalendar, at_ns: int, count: int) -> list[VenueWindow]:
-    """Return so many windows, each asked for at the end of the one before."""
+    """Return `count` windows, each requested at the end of the previous one."""
     found = []
     for _ in range(count):
         window = calendar.window(at_ns)
@@ -45,7 +45,7 @@ def windows_from(calendar: TwsCalendar, at_ns: int, count: int) -> list[VenueWin
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Has no IBC in the home folder of whoever runs the tests."""
+    """Replace the home folder, so that the user's own IBC file is not read."""
     monkeypatch.setenv("HOME", str(tmp_path))
     return tmp_path
 
@@ -198,7 +198,7 @@ def test_nothing_bars_before_the_window_that_is_told(rules, at_ns, guard) -> Non
     assert window is not None
     assert window.ends_ns > at_ns
     assert window.guard_ns == window.begins_ns - guard * MINUTE
-    # At each instant every rule's own windows, found one by one, lie inside what is told, or not at all.
+    # At each instant, each rule's own windows lie inside the returned window or outside it completely.
     for rule in rules:
         today = moment(at_ns).date()
         for ahead in range(-3, 4):
@@ -236,7 +236,7 @@ def test_a_window_begins_at_its_wall_time_on_its_day(rule, at_ns) -> None:
 
     assert window is not None
     begins = moment(window.begins_ns).astimezone(ZoneInfo(rule.zone))
-    # A wall time that the change of clocks leaves out is passed by an hour (half of one at Lord Howe).
+    # A wall time that a clock change skips is off by an hour (half an hour at Lord Howe).
     shift = dt.datetime.combine(begins.date(), begins.time()) - dt.datetime.combine(begins.date(), rule.begins)
     assert abs(shift) <= dt.timedelta(hours=1)
     if shift:

@@ -1,4 +1,4 @@
-"""Our clock and that of TWS are compared; a drift beyond its limit is told, and so is its end."""
+"""Our clock is compared with TWS's; a drift beyond its limit is reported, and so is its end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECOND = 1_000_000_000
     way_back_ns=st.integers(0, 5 * SECOND),
 )
 def test_the_truth_lies_between_the_bounds(drift_ns, tws_ns, way_out_ns, way_back_ns) -> None:
-    """TWS looks at its clock at `tws_ns`, between a question and its answer, and tells the second it shows."""
+    """TWS reads its clock at `tws_ns`, between a request and its answer, and reports whole seconds."""
     ours_ns = tws_ns + drift_ns
 
     drift = Drift.measured(
@@ -32,7 +32,7 @@ def test_the_truth_lies_between_the_bounds(drift_ns, tws_ns, way_out_ns, way_bac
     slack = 1e-6
     assert drift.low - slack <= drift_ns / SECOND <= drift.high + slack
     assert drift.low <= drift.likely <= drift.high
-    # A drift within the limit is never called one beyond it, however long the way was.
+    # A drift within the limit is never reported as beyond it, however long the round trip.
     assert drift.beyond(abs(drift_ns) / SECOND + slack) == 0.0
 
 
@@ -47,7 +47,7 @@ def test_only_what_is_certain_is_beyond_a_limit(low, high, beyond) -> None:
 async def test_clocks_that_agree_are_told_of_in_the_figures_only(start_tws, gateway, clock) -> None:
     running = await start_tws(gateway.port, clock=clock)
 
-    # The gateway tells the whole second that it is: it may be one second more.
+    # The gateway reports the current whole second: the drift may be one second more.
     assert running.service.health.clock_drift_seconds == -0.5
     assert running.heard.of(ClockChecked) == []
 

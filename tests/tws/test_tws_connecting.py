@@ -1,4 +1,4 @@
-"""The first connection: what is refused, and in which words."""
+"""The first connection: refusals and their messages."""
 
 from __future__ import annotations
 

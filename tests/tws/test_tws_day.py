@@ -1,4 +1,4 @@
-"""The day of an order: hours of its instrument, orders that end with it, and what TWS changed over night."""
+"""The day of an order: its instrument's hours, orders that end with the day, and TWS's changes overnight."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ async def test_terms_that_were_asked_for_are_no_news(scripted, script, words) ->
 @pytest.mark.parametrize("outside", [False, True])
 async def test_an_order_says_whether_it_may_trade_outside_regular_hours(tws, gateway, words, outside) -> None:
     for number in range(3):
-        # The first is written by ib_async, later ones by a template.
+        # ib_async writes the first, a template writes later ones.
         tws.service.place(words.limit(f"run-{number}", 50.0, outside_regular_hours=outside))
         await tws.service.round_trip()
 

@@ -1,4 +1,4 @@
-"""Only evidence settles what is not known: not the time that has passed, and not a row that is late or missing."""
+"""Only evidence settles an unknown state: neither the passing of time nor a late or missing row does."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def statuses(running: Any) -> list[OrderStatus]:
 async def test_an_acknowledgement_later_than_the_time_for_an_answer_rejects_nothing(
     script: Any, start_tws: Any, words: Any
 ) -> None:
-    """The figures of a day at IB are 5, 25 and 60 seconds; here they are a fiftieth of that."""
+    """The delays observed at IB are 5, 25 and 60 seconds; here they are a fiftieth of that."""
     running = await start_tws(script.port, answer_timeout_seconds=0.1, settle_seconds=1.2)
     await running.service.qualify(words.aapl)
     running.service.place(words.limit())
     number = (await script.got(3))[1]
     await running.heard.next(OrderReport, status=UNKNOWN)
-    # Open orders are asked for twice more, and both answers lack it.
+    # Open orders are requested twice more, and both answers lack it.
     await script.got(16, len(script.of(16)) + 2)
     assert statuses(running) == [UNKNOWN]
 
@@ -42,7 +42,7 @@ async def test_an_acknowledgement_later_than_the_time_for_an_answer_rejects_noth
 
 
 async def test_an_answer_that_lacks_its_end_is_no_evidence(script: Any, start_tws: Any, words: Any) -> None:
-    """TWS leaves out the end of the executions: an order among those that did not come may have been filled."""
+    """TWS omits the end of the executions: an order among the missing ones may have been filled."""
     running = await start_tws(script.port, answer_timeout_seconds=0.1, settle_seconds=0.1, request_timeout_seconds=0.2)
     await running.service.qualify(words.aapl)
     script.silent.add("7")
@@ -129,7 +129,7 @@ async def test_answers_that_are_late_again_and_again_do_not_undo_an_execution(
     script.send(*words.execution(number, "0001.01.01", ref="run-1"))
     await running.heard.next(Fill)
 
-    # Two whole answers show the position of before the execution, a third one that of after it.
+    # Two complete answers show the position before the execution, a third one the position after it.
     await script.got(61, 3)
     script.answers["61"] = [words.held(110)]
     await script.got(61, 4)
@@ -142,7 +142,7 @@ async def test_answers_that_are_late_again_and_again_do_not_undo_an_execution(
 async def test_the_link_comes_up_with_the_books_of_an_execution_that_the_positions_lack(
     script: Any, start_tws: Any, words: Any
 ) -> None:
-    """An engine is killed right after an execution; TWS lists the position of before it, and then the right one."""
+    """An engine is killed right after an execution; TWS lists the position before it, and then the right one."""
 
     def answered(_: list[str]) -> None:
         if len(script.of(61)) == 3:
@@ -282,7 +282,7 @@ async def test_a_cancel_by_hand_while_nobody_listened_is_a_persons_unless_it_had
 
 
 async def test_executions_of_all_clients_are_asked_for_on_the_timer(script: Any, start_tws: Any, words: Any) -> None:
-    """A round trip by hand moves no position row: nothing but the list of executions tells of it."""
+    """A round trip by hand moves no position row: only the list of executions shows it."""
     running = await start_tws(script.port, compare_seconds=0.2)
     bought, sold = words.execution(0, "0005.01.01"), words.execution(0, "0006.01.01", price=101.0)
     sold[18] = "SLD"

@@ -1,4 +1,4 @@
-"""Where another engine may trade, no byte of an order leaves, and no order is lost in silence."""
+"""While another engine may trade, no byte of an order leaves, and each order that did not leave is reported."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def fence() -> HandFence:
 
 
 async def ended(running) -> NotLeadingError:
-    """Wait for the end of the service and return what it ended with."""
+    """Wait for the end of the service and return its error."""
     async with asyncio.timeout(10):
         with pytest.raises(NotLeadingError) as caught:
             await running.life

@@ -1,4 +1,4 @@
-"""Rows that are not about our orders, however odd, end nothing; figures that TWS leaves unset are unknown."""
+"""Malformed rows that are not about our orders do not end the service; figures that TWS leaves unset are unknown."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ async def test_a_figure_of_the_account_that_is_unset_is_unknown(
     script.send(6, 2, "NetLiquidation", text, "USD", words.account)
     script.send(6, 2, "TotalCashValue", "2000", "USD", words.account)
     reports = await running.heard.count(AccountReport, 2)
-    # The same unknown figure again is no change.
+    # The same unknown figure again is not a change.
     assert [report.account.cash for report in reports] == [1000, 2000]
 
 
@@ -229,7 +229,7 @@ async def test_prices_that_are_unset_are_no_quotes_and_no_trades(scripted: Any, 
     assert not any(abs(told.bid) > 1e300 for told in scripted.heard.of(Quote))
 
 
-# A machine that is busy may take its time over forty connections.
+# A busy machine may need long for forty connections.
 PATIENT = {"connect_timeout_seconds": 30.0, "request_timeout_seconds": 30.0}
 TEXT = st.one_of(st.sampled_from(ODD), st.text("0123456789.,-+eE?AZÄ \x01", max_size=8))
 KINDS = [1, 2, 3, 4, 5, 6, 10, 17, 50, 52, 53, 54, 55, 59, 61, 62, 79, 101, 102]
@@ -242,7 +242,7 @@ KINDS = [1, 2, 3, 4, 5, 6, 10, 17, 50, 52, 53, 54, 55, 59, 61, 62, 79, 101, 102]
 async def test_no_message_but_an_execution_of_ours_ends_the_service(
     script: Any, start_tws: Callable[..., Any], words: Any, data: st.DataObject
 ) -> None:
-    """Any fields in any number, of any kind: the service reads on, and hears the next good row."""
+    """Any fields in any number, of any kind: the service continues, and receives the next valid row."""
     running = await start_tws(script.port, **PATIENT)
     rows = data.draw(
         st.lists(
@@ -262,7 +262,7 @@ async def test_no_message_but_an_execution_of_ours_ends_the_service(
 
 
 def _of_the_link(kind: int, fields: list[str]) -> bool:
-    """Return whether a row is a good error message about the connection, which may end it rightly."""
+    """Return whether a row is a valid error message about the connection, which may end it."""
     return kind == 4 and len(fields) > 2 and fields[2].strip() in ("326", "1100", "1101", "1102")
 
 

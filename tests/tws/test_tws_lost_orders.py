@@ -1,4 +1,4 @@
-"""Orders that an earlier life placed and our record lacks are found at TWS, and belong to whom they belonged."""
+"""Orders of an earlier desk that the journal lacks are found at TWS and booked to their owners."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ async def test_they_are_looked_for_once_and_known_orders_are_told_of_as_ever(scr
     await running.heard.next(LinkChanged, link=Link.DOWN)
     await running.heard.next(LinkChanged, link=Link.UP)
 
-    # The fill comes before the state that it led to.
+    # The fill comes before the state that it leads to.
     assert told == [Fill, OrderReport]
     assert [len(script.of(kind)) for kind in (16, 99, 7)] == [3, 3, 2]
 
@@ -197,7 +197,7 @@ async def test_an_order_of_our_names_that_comes_up_later_halts_trading(script, s
         "program that trades under its names",
     )
     assert "an order run-a.19 " in other.reason
-    # Once an order, and of what is not ours never.
+    # Once per order, and never for orders of others.
     assert len(running.heard.of(HaltTrading)) == 2
 
 

@@ -1,4 +1,4 @@
-"""Our values and IB's say the same."""
+"""Our values and IB's are equivalent."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_the_terms_of_an_order_survive_the_way_to_ib_and_back(kind, side, tif, q
 
 
 class Plain(Client):
-    """ib_async's client, with what it would send kept."""
+    """ib_async's client, which keeps its messages instead of sending them."""
 
     def __init__(self) -> None:
         super().__init__(None)

@@ -1,4 +1,4 @@
-"""Bars, quotes, trade prints and history, as TWS serves them and as we tell them."""
+"""Bars, quotes, trade prints and history, as TWS sends them and as we report them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_minus_one_means_that_there_is_no_quote(scripted, script, words) -
 
 
 async def test_a_halt_is_told_when_it_begins_and_when_it_ends(scripted, script, words) -> None:
-    """Tick 49: 0 is no halt, 1 and 2 are halts, -1 is unknown."""
+    """Tick 49: 0 means not halted, 1 and 2 are halts, -1 is unknown."""
     request = await quotes_of(scripted, script, words)
     for value in (0, -1, 1, 2, -1, 0):
         script.send(45, 6, request, 49, value)

@@ -1,4 +1,4 @@
-"""Market rules are asked for once, kept with the instrument, and decide how its prices are rounded."""
+"""Market rules are requested once, kept with the instrument, and decide how its prices are rounded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def test_a_rule_is_asked_for_once_however_many_instruments_have_it(
     qualified = [await running.service.qualify(Stock(symbol)) for symbol in ("AAPL", "MSFT", "AAPL")]
 
     assert script.of(ASKS_FOR_RULE) == [["91", "26"]]
-    # The rule says that these shares move by a cent at any price.
+    # By the rule, these shares move by a cent at any price.
     assert {each.price_increments for each in qualified} == {((0.0, 0.01),)}
 
 

@@ -1,4 +1,4 @@
-"""Orders leave in the very words of ib_async, also where a template has them."""
+"""Messages of orders equal ib_async's, also from a template."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONTRACTS = [
     AAPL,
     Contract(secType="CASH", symbol="EUR", exchange="IDEALPRO", currency="USD", conId=12087792),
     Contract(secType="FUT", symbol="ES", exchange="CME", multiplier="50", conId=1),
-    # What a template must not take for one of its own signs.
+    # Text that a template must not mistake for a placeholder.
     Contract(secType="STK", symbol="100%", localSymbol="%s", exchange="SMART", currency="USD", conId=2),
 ]
 LIMITS, STOPS = {OrderType.LIMIT, OrderType.STOP_LIMIT}, {OrderType.STOP, OrderType.STOP_LIMIT}
@@ -35,7 +35,7 @@ names = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF), min_size=1
 
 @st.composite
 def alike(draw: Callable[..., Any]) -> list[Order]:
-    """Orders of few kinds, so that most are not the first of theirs."""
+    """Orders of few kinds, so that most are not the first of their kind."""
     kinds = draw(st.lists(st.sampled_from(OrderType), min_size=1, max_size=2))
     times = draw(st.lists(st.sampled_from(TimeInForce), min_size=1, max_size=2))
     orders = []
@@ -58,7 +58,7 @@ def alike(draw: Callable[..., Any]) -> list[Order]:
 
 
 class Plain(Client):
-    """ib_async's client, with what it would send kept."""
+    """ib_async's client, which keeps its messages instead of sending them."""
 
     def __init__(self, version: int) -> None:
         super().__init__(None)
@@ -73,7 +73,7 @@ class Plain(Client):
 
 
 async def written(messages: OrderMessages, contract: Contract, orders: list[Order]) -> list[str]:
-    """Each order's message, the loop having come round after each."""
+    """Each order's message, with a turn of the loop after each."""
     found = []
     for number, order in enumerate(orders, start=7):
         found.append(messages.write(number, contract, order))

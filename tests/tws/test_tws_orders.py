@@ -1,4 +1,4 @@
-"""The life of an order at TWS: what changes its state, and what only seems to."""
+"""The states of an order at TWS: messages that change them, and messages that only seem to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CANCELLED, REJECTED, UNKNOWN = OrderStatus.CANCELLED, OrderStatus.REJECTED, Orde
 
 
 async def placed(scripted, script, order):
-    """Place an order and return the number it carries at the scripted TWS."""
+    """Place an order and return its number at the scripted TWS."""
     scripted.service.place(order)
     return (await script.got(3, len(script.of(3)) + 1))[1]
 

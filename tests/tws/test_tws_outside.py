@@ -1,4 +1,4 @@
-"""What others do in the account is followed while the link is up; a late row never undoes an execution of ours."""
+"""Trades of others in the account are followed while the link is up; a late row never undoes an execution of ours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ GRACE = 0.2
 
 
 def holds(account: str, quantity: float) -> list[object]:
-    """Return message 61: so many AAPL, at 9."""
+    """Return message 61: a position in AAPL, at 9."""
     return [61, 3, account, 265598, "AAPL", "STK", "", "0.0", "", "", "", "USD", "AAPL", "NMS", quantity, 9]
 
 
@@ -48,7 +48,7 @@ async def test_what_no_execution_explains_is_told_as_confirmed_after_a_second_lo
 
     told = await running.heard.next(PositionReport, confirmed=True)
     assert (told.instrument, told.quantity) == ("AAPL", 0)
-    # Asked for at the start, and twice more before anything was concluded: two answers agree. Executions come first.
+    # Requested at the start, and twice more before anything is concluded: two answers agree. Executions come first.
     assert len(script.of(61)) == 3
     assert len(script.of(7)) >= 3
 
@@ -59,7 +59,7 @@ async def test_a_late_row_does_not_undo_an_execution_of_ours(script: Any, start_
     number = (await script.got(3))[1]
     script.send(*words.execution(number, "0001.01.01", ref="run-1"))
     await running.heard.next(Fill)
-    # TWS is behind: the row of before the execution, and the right one when it is asked again.
+    # TWS is behind: first the row before the execution, and the right one after the next request.
     script.send(*holds(words.account, 100))
     script.answers["61"] = [holds(words.account, 110)]
 
@@ -84,7 +84,7 @@ async def test_a_row_that_comes_before_its_execution_is_explained_by_it(
     script.answers["61"] = [holds(words.account, 120)]
     told = await running.heard.next(PositionReport, confirmed=True)
 
-    # Only the second step was nobody's.
+    # Only the second step had no owner.
     assert told.quantity == 120
     assert [report.quantity for report in running.heard.of(PositionReport) if report.confirmed] == [120]
 

@@ -1,4 +1,4 @@
-"""How many messages leave, and in which order; counted where they arrive."""
+"""The number and order of messages that leave, counted where they arrive."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CANCEL, ORDER, DATA = Urgency.CANCEL, Urgency.ORDER, Urgency.DATA
 
 
 class Written:
-    """What a pacer wrote, and when."""
+    """The messages that a pacer wrote, with their times."""
 
     def __init__(self) -> None:
         self.messages: list[bytes] = []
@@ -185,7 +185,7 @@ async def test_a_cancel_that_waited_when_the_link_broke_is_sent_when_it_is_back(
 
 
 def test_on_uvloop_a_wait_too_short_for_its_timers_is_waited_all_the_same() -> None:
-    """uvloop gives a handle without a time for what is due within half a millisecond."""
+    """uvloop returns a handle without a time for calls that are due within half a millisecond."""
 
     async def send_more_than_the_window_takes() -> list[bytes]:
         written = Written()
@@ -239,7 +239,7 @@ async def test_orders_that_waited_when_tws_lost_its_servers_never_leave(scripted
 
 
 async def test_orders_that_waited_when_the_books_had_to_be_compared_never_leave(scripted, script, words) -> None:
-    """TWS says that its servers are back, without having said that they were away."""
+    """TWS reports that its servers are back, without an earlier report of their absence."""
     waiting = await fill_the_budget(scripted, words, script)
     script.silent.add("16")
     script.send(4, 2, -1, 1102, "Connectivity between IB and Trader Workstation has been restored.", "")

@@ -1,4 +1,4 @@
-"""Losing TWS and coming back: nothing lost, nothing twice, nothing traded in between."""
+"""Loss of TWS and reconnection: nothing is lost, repeated, or traded in between."""
 
 from __future__ import annotations
 

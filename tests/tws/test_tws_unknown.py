@@ -1,4 +1,4 @@
-"""An order of which nobody can say how it is: TWS is asked twice, and only what it answers settles it."""
+"""Orders of unknown state: TWS is asked twice, and only its answers settle them."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ async def test_of_an_order_of_an_earlier_day_silence_proves_nothing(script, star
     assert "it stays unknown; look it up in TWS, and cancel it here if it is not there" in notice.text
     assert statuses == [UNKNOWN]
     assert withdrawn.reason == NOWHERE
-    # There was nothing to withdraw.
+    # There was nothing to cancel.
     assert script.of(4) == []
 
 
@@ -179,7 +179,7 @@ async def test_an_order_found_nowhere_twice_after_an_error_is_rejected_with_its_
 
 
 async def test_a_comparison_that_takes_long_counts_from_when_it_was_asked(script, start_tws, words) -> None:
-    """The second comparison begins at once and ends after the time for an answer: it is no later look."""
+    """The second comparison begins at once and ends after the time for an answer: it does not count as later."""
     running = await start_tws(script.port, answer_timeout_seconds=0.1, settle_seconds=0.6)
     await running.service.qualify(words.aapl)
     running.service.place(words.limit())
