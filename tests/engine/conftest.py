@@ -1,4 +1,4 @@
-"""An engine on a table: tell it events, look at what it wants done."""
+"""Fixtures of the engine: send it events and inspect its actions."""
 
 from __future__ import annotations
 

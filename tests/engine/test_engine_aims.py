@@ -1,4 +1,4 @@
-"""The way to a position past orders that stand in the way: protective stops, targets, entries, orders in flight."""
+"""Aims: leading a position past protective stops, targets, entries and orders in flight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Orders by hand in the engine: the gate, the book, the key, and what a run has nothing to do with."""
+"""Orders by hand in the engine: the gate, the book, the client key, and their separation from runs."""
 
 from __future__ import annotations
 

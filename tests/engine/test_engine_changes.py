@@ -1,4 +1,4 @@
-"""What people change while strategies run: parameters, as if they had been so from the start, and limits."""
+"""Changes at run time: parameters, as if they had been so from the start, and limits."""
 
 from __future__ import annotations
 

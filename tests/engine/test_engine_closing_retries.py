@@ -1,4 +1,4 @@
-"""A closing order that a limit asked for and that failed: told at once, tried again, and given up with what is left."""
+"""A failed closing order of a limit: reported at once, tried again, and given up with the remaining position."""
 
 from __future__ import annotations
 

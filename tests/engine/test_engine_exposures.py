@@ -1,4 +1,4 @@
-"""The sums that limits are compared with: kept by each change, they equal what the books and open orders say anew."""
+"""The sums of the limits: each change updates them, and they equal a new sum over books and open orders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run whose code raises ends, whatever it raises; what it did in that event is undone, and nobody else notices."""
+"""A run whose code raises ends; its actions of that event are undone, and the other runs are not affected."""
 
 from __future__ import annotations
 

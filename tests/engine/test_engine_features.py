@@ -1,4 +1,4 @@
-"""What a strategy's expressions may be, and what it sees of their values."""
+"""The allowed expressions of a strategy, and the values that it sees."""
 
 from __future__ import annotations
 

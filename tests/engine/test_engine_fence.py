@@ -1,4 +1,4 @@
-"""While the guardian cancels orders or closes positions, nothing of strategies leaves: it alone trades."""
+"""While the guardian cancels orders or closes positions, no order of a strategy leaves: only the guardian trades."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An order at the venue that our record lacks: it is its owner's, once, and no name is given twice."""
+"""An order at the venue that our journal lacks is added to its owner, once, and no id is used twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a halt does in the event in which it begins, and what passes while it holds."""
+"""The effect of a halt in the event in which it begins, and the orders that pass while it is in force."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where another thread may interrupt a strategy: amid its own code, and never amid books that all runs share."""
+"""Another thread can interrupt a strategy in its own code, but never in code that works for all runs."""
 
 from __future__ import annotations
 

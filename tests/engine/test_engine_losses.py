@@ -1,4 +1,4 @@
-"""Losses are watched by prices: a limit that is broken acts in the event of the price that breaks it."""
+"""Losses are checked at each price: a broken limit acts in the event of the price that breaks it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was ordered by hand is closed too, when a limit says so; what was traded outside the desk is not."""
+"""A limit also closes positions by hand, but not positions from trades outside the desk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person does at the broker with an order of a run is neither done again nor undone before a halt is lifted."""
+"""A person's change of a run's order at the broker is neither repeated nor undone before a halt is lifted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that asks for the same again and again without effect is stopped until a person lets it go on."""
+"""A run that repeats an order without effect is halted until a person lifts the halt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The risk gate: each rule denies, says which one it was, what it allows and what was asked."""
+"""The risk gate: each rule denies, and names itself, its limit and the requested figure."""
 
 from __future__ import annotations
 

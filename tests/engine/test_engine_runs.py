@@ -1,4 +1,4 @@
-"""A run from its start to its end: by command, by its own fault, with timers between."""
+"""A run from start to end: by command, by its own fault, with timers in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A state is journaled by what has changed in it, and applying the changes gives the state, byte for byte."""
+"""A state is journaled by its changes, and applying the changes gives the state, byte for byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Orders leave on the instrument's grid of prices and sizes, never to their owner's harm."""
+"""Orders leave on the instrument's grid of prices and sizes, never rounded against their owner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses over a restart: what has no price yet is valued as it was noted, so that no loss appears or is hidden."""
+"""Losses over a restart: instruments without a price keep their recorded value, so no loss appears or is hidden."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Orders above the rate wait for their turn: what reduces first, not for ever, and never without a link."""
+"""Orders above the rate wait for their turn: reducing orders first, with a limit, and never without a link."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that starts on history decides as one that was there from the first bar, bit for bit."""
+"""A run that starts with history decides like one that ran from the first bar, bit for bit."""
 
 from __future__ import annotations
 

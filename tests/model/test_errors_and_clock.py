@@ -1,4 +1,4 @@
-"""Errors keep their facts on the way through a pickle; clocks go forward only."""
+"""Errors keep their facts through pickling; clocks only go forward."""
 
 from __future__ import annotations
 

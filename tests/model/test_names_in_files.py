@@ -1,4 +1,4 @@
-"""A one-digit year of a future is read by the dates that stand beside it."""
+"""A one-digit year of a future is resolved by the dates in the same file."""
 
 from __future__ import annotations
 

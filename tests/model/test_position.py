@@ -1,4 +1,4 @@
-"""Positions: long, short, through flat, and what they earn."""
+"""Positions: long, short, through flat, and their profit."""
 
 from __future__ import annotations
 

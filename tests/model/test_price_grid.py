@@ -1,4 +1,4 @@
-"""Price grids: the step depends on the price, and a limit is never rounded to its owner's harm."""
+"""Price grids: the step depends on the price, and a limit is never rounded against its owner."""
 
 from __future__ import annotations
 

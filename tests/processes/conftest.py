@@ -1,4 +1,4 @@
-"""A desk's processes on a gateway of the test's own, with a strategy that trades all the time."""
+"""A desk's processes on a gateway of the test, with a strategy that trades all the time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A command to an engine that is stopped is never carried out after its caller was told that there is no answer."""
+"""A command to a stopped engine is never carried out after its caller received "no answer"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two engines for one account, real ones: one trades, the other follows it, and never do both."""
+"""Two real engines for one account: one trades, the other follows, and never do both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`kill -9` of what stands around the engine, while a strategy trades: the engine does not notice."""
+"""`kill -9` of the processes around the engine, while a strategy trades: the engine is not affected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Engines on machines of their own, which share a TWS and a Redis and no folder: books, runs and halts go along."""
+"""Engines on separate machines that share a TWS and a Redis but no folder: books, runs and halts are passed on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who goes first where processors are few: the engine, if that is wanted and the machine lets it."""
+"""Priority on few processors: the engine goes first, if configured and if the machine allows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One account is traded from one state folder by one process, whoever sleeps, wakes up or comes second."""
+"""One process trades an account from a state folder, also when others sleep, wake up or start second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A desk is killed, a person trades meanwhile, a new desk goes on: statement and journals agree to the cent."""
+"""A desk is killed, a person trades meanwhile, a new desk continues: statement and journals agree to the cent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ibdesk up` looks after the engine: it is started again however often it dies, and says loudly that it was away."""
+"""`ibdesk up` supervises the engine: it restarts it however often it dies, and reports clearly that it was away."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gateway that outlives the desks of a test, desks on it, and a person beside them who trades in the same account."""
+"""A gateway that outlasts a test's desks, desks on it, and a person who trades in the same account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A desk's record without the desk: an engine whose every turn is journaled."""
+"""A journal without a desk: an engine whose every event is journaled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit record: appended to by many at once, whole after any death, and no line changed without its being seen."""
+"""The audit log: appended to by many at once, intact after any death, and no line can change unnoticed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbered batches: whoever takes a state and every batch after it knows all that was published, each row once."""
+"""Numbered batches: a state and every batch after it give every published row, each once."""
 
 from __future__ import annotations
 

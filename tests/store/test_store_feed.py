@@ -1,4 +1,4 @@
-"""The feed: newest rows where only those matter, every row where each one does, and nobody waits for a reader."""
+"""The feed: newest rows of conflated topics, every row of the others, and no reader delays the publisher."""
 
 from __future__ import annotations
 

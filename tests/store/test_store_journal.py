@@ -1,4 +1,4 @@
-"""The journal: on disk before it counts, readable after a kill, and never guessed at."""
+"""The journal: on disk before it counts, readable after a kill, and never guessed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A backup of a journal is the journal as it was, made while its desk goes on writing, which never waits for it."""
+"""A backup of a journal is the journal at that time; its desk continues to write and never waits."""
 
 from __future__ import annotations
 

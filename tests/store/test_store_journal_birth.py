@@ -1,4 +1,4 @@
-"""The first moments of a journal: it is there whole or not at all, and what was never begun stops nobody."""
+"""The creation of a journal: it appears complete or not at all, and an empty file blocks no desk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A copy of a journal holds what changed books in it, is told apart from it, and is gone on from or says why not."""
+"""A copy of a journal holds the events that changed books, is marked, and can be continued or says why not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finished journals are packed and read like any other; those of long ago are removed, and none that is needed."""
+"""Finished journals are packed and read like any other; old ones are removed unless they are needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of a journal: what is asked for, in order, a bounded stretch at a time, beside one who writes on."""
+"""Pages of a journal: filtered, in order, one bounded stretch at a time, while the desk continues to write."""
 
 from __future__ import annotations
 

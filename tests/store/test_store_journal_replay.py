@@ -1,4 +1,4 @@
-"""A replay proves that the record is what a fresh engine does; at the first difference it says where."""
+"""A replay proves that a fresh engine does what the journal records; at the first difference it reports the place."""
 
 from __future__ import annotations
 

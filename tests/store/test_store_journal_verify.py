@@ -1,4 +1,4 @@
-"""Verifying journals finds each kind of harm, names it, and lets what is whole pass."""
+"""Verifying journals finds and names each kind of damage, and accepts intact journals."""
 
 from __future__ import annotations
 

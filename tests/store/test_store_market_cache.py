@@ -1,4 +1,4 @@
-"""The market in the cache is what the feed told last, and as old as it is long that nobody said so."""
+"""The cached market equals the last rows of the feed, and its age is the time since they were last confirmed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls to Redis end in time whatever it does, the circuit opens and closes, and nothing tells the password."""
+"""Calls to Redis end in time whatever it does, the circuit opens and closes, and no message shows the password."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server that other tests use does what they rely on."""
+"""The Redis server of other tests does what they rely on."""
 
 from __future__ import annotations
 

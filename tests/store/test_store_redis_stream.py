@@ -1,4 +1,4 @@
-"""What is appended to a stream is read in order and once, and what is lost is never passed over in silence."""
+"""Messages of a stream are read in order and once, and losses are always reported."""
 
 from __future__ import annotations
 
