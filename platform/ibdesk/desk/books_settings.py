@@ -20,6 +20,6 @@ class BooksSettings(Section):
         190.0,
         gt=0,
         le=86_400,
-        description="cash that nothing explains for so long came from elsewhere; TWS tells cash every 3 minutes, "
+        description="time after which unexplained cash counts as moved elsewhere; TWS reports cash every 3 minutes, "
         "seconds",
     )

@@ -15,18 +15,18 @@ class EngineSettings(Section):
         ge=0,
         le=3_600,
         description="how long a call of a strategy may take before it is interrupted and its run fails, seconds; "
-        "0 lets it take for ever",
+        "0 means no limit",
     )
     lag_seconds: float = Field(
         1.0,
         gt=0,
         le=3_600,
-        description="an alert says so at once when the engine's loop has not come round for so long, seconds",
+        description="time without a turn of the engine's loop after which an alert is published, seconds",
     )
     hang_seconds: float = Field(
         15.0,
         ge=0,
         le=3_600,
-        description="how long the engine's loop may not come round before `ibdesk up` ends the engine and starts it "
-        "again, seconds; 0 never ends it",
+        description="time without a turn of the engine's loop after which `ibdesk up` restarts the engine, seconds; "
+        "0 means never",
     )

@@ -37,7 +37,8 @@ class EmbeddedGatewaySettings(GatewaySettings):
 
     port: int = Field(0, ge=0, le=65_535, description="port to listen on; 0 takes any free one")
     invent: bool = Field(
-        False, description="make up a share of any symbol; else only known ones, and those of the market, are found"
+        False,
+        description="invent a share for any symbol; otherwise only known ones, and those of the market, are found",
     )
 
 
@@ -52,12 +53,14 @@ class DeskSettings(SettingsTree):
         "", description="where web servers find the desk: unix:/path or redis:name; a socket in state_folder if empty"
     )
     tws: TwsSettings = Field(
-        default_factory=TwsSettings, validate_default=True, description="where TWS is and who we are to it"
+        default_factory=TwsSettings,
+        validate_default=True,
+        description="address of TWS, and the desk's client id and account there",
     )
     gateway: EmbeddedGatewaySettings = Field(
         default_factory=EmbeddedGatewaySettings, description="the embedded gateway's market and account"
     )
-    risk: RiskLimits = Field(default_factory=RiskLimits, description="what the risk gate allows")
+    risk: RiskLimits = Field(default_factory=RiskLimits, description="limits of the risk gate")
     guardian: GuardianSettings = Field(
         default_factory=GuardianSettings, description="the process beside the engine that can stop everything"
     )
@@ -67,50 +70,51 @@ class DeskSettings(SettingsTree):
     journal: JournalSettings = Field(
         default_factory=JournalSettings, description="how long the records of desks are kept"
     )
-    redis: RedisSettings = Field(default_factory=RedisSettings, description="where Redis is, if there is one")
+    redis: RedisSettings = Field(default_factory=RedisSettings, description="address and use of Redis, if there is one")
     log: LogSettings = Field(default_factory=LogSettings, description="what is logged, and where")
     performance: PerformanceSettings = Field(
-        default_factory=PerformanceSettings, description="how long things may take before it is worth a warning"
+        default_factory=PerformanceSettings,
+        description="time budgets of measured spans, beyond which a warning is logged",
     )
     engine: EngineSettings = Field(
-        default_factory=EngineSettings, description="how long the engine may be held up, and what happens then"
+        default_factory=EngineSettings, description="limits for delays of the engine, and their consequences"
     )
     first_price_seconds: float = Field(
         3.0,
         ge=0,
         le=60,
-        description="how long an order by hand waits for a price, without which it cannot be valued, seconds",
+        description="how long an order by hand waits for the price that its valuation needs, seconds",
     )
     command_seconds: float = Field(
         15.0,
         ge=1,
         le=600,
-        description="how long after it was given a command from another process may take effect; later it is refused",
+        description="time within which a command from another process may take effect; later it is refused, seconds",
     )
     answer_alert_seconds: float = Field(
         60.0,
         gt=0,
-        description="an alert says so when the venue has not answered a change or cancel for so long, seconds",
+        description="time after which an alert reports a change or cancel that the venue has not answered, seconds",
     )
     stall_seconds: float = Field(
         2.0,
         gt=0,
-        description="how long this process may stand still before it compares its books with TWS and decides again",
+        description="standstill of the process after which it compares its books with TWS before it decides, seconds",
     )
     strategy_load_seconds: float = Field(
         10.0,
         gt=0,
         le=600,
-        description="how long a strategy file may take to load, in a process of its own, before it is run here",
+        description="how long a strategy file may take to load in the separate process that tries it first, seconds",
     )
     strategy_load_bytes: int = Field(
         2**30, ge=2**28, description="how much memory a strategy file may take in that process"
     )
     real_time_priority: bool = Field(
-        True, description="whether `ibdesk engine` goes before all other programs of its machine, where it may"
+        True, description="whether `ibdesk engine` runs before all other programs of its machine, if permitted"
     )
     ema_spans: tuple[Annotated[int, Field(ge=1, le=5_000)], ...] = Field(
-        (12, 26, 200), max_length=16, description="spans of the moving averages that watchers are shown, bars"
+        (12, 26, 200), max_length=16, description="spans of the displayed moving averages, bars"
     )
 
     @property

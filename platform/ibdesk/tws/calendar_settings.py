@@ -60,7 +60,7 @@ class CalendarSettings(Section):
 
     region: Literal["us", "europe", "asia", "none"] = Field(
         "us",
-        description="whose reset windows hold, as IB publishes them by region; none: no windows but those set here",
+        description="region whose reset windows apply, as IB publishes them; none: only the windows set here",
     )
     zone: str = Field("", description="zone of the times here, that of TWS; the region's when empty")
     restart_time: str = Field(
@@ -68,16 +68,16 @@ class CalendarSettings(Section):
     )
     restart_minutes: float = Field(10.0, gt=0, le=240, description="how long a restart may take, minutes")
     weekly_login: str = Field(
-        "", description="when IB ends the week's login, as Sun 01:00; IBC's or IB's own time when empty"
+        "", description="when IB ends the week's login, as Sun 01:00; IBC's or IB's default time when empty"
     )
     two_factor_hours: str = Field(
         "00:00-24:00", description="hours of the day in which a person can confirm a login, as 08:00-22:00"
     )
     login_minutes: float = Field(30.0, gt=0, le=720, description="how long a login by a person may take, minutes")
     guard_minutes: float = Field(
-        5.0, ge=0, le=240, description="how long before a window orders that open a position end, minutes"
+        5.0, ge=0, le=240, description="how long before a window no more orders open a position, minutes"
     )
-    ibc_config: Path | None = Field(None, description="IBC's config.ini; ~/ibc/config.ini where there is one")
+    ibc_config: Path | None = Field(None, description="IBC's config.ini; ~/ibc/config.ini if it exists")
 
     @field_validator("zone")
     @classmethod

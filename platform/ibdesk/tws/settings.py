@@ -17,20 +17,24 @@ class TwsSettings(Section):
     host: str = Field("127.0.0.1", min_length=1, description="host that TWS or IB Gateway runs on")
     port: int = Field(7497, ge=1, le=65535, description="its API port: 7497 TWS paper, 4002 Gateway paper")
     client_id: int = Field(1, ge=0, description="number of this program among the clients of one TWS")
-    account: str = Field("", description="account to trade; empty takes the only one there is")
+    account: str = Field("", description="account to trade; empty means the only one")
     mode: Literal["paper", "live"] = Field(
-        "paper", exclude=True, description="live money needs the account spelled out; follows the desk's mode"
+        "paper", exclude=True, description="mode live needs an explicit account; follows the desk's mode"
     )
     connect_timeout_seconds: float = Field(10.0, gt=0, description="wait for socket and handshake")
     request_timeout_seconds: float = Field(15.0, gt=0, description="wait for the answer to a request")
-    answer_timeout_seconds: float = Field(5.0, gt=0, description="an order without any answer for so long is unknown")
+    answer_timeout_seconds: float = Field(
+        5.0, gt=0, description="time after which an order without an answer is unknown, seconds"
+    )
     settle_seconds: float = Field(
         60.0,
         gt=0,
-        description="how long TWS may take to show an order: only comparisons so far apart tell it has none, seconds",
+        description="time in which TWS lists an order; two comparisons this far apart prove it missing, seconds",
     )
     position_grace_seconds: float = Field(
-        2.0, gt=0, description="a position that no execution explains for so long was traded elsewhere, seconds"
+        2.0,
+        gt=0,
+        description="time after which a position that no execution explains counts as traded elsewhere, seconds",
     )
     heartbeat_seconds: float = Field(20.0, gt=0, description="silence after which TWS is asked for the time")
     reconnect_first_seconds: float = Field(0.25, gt=0, description="pause before the first reconnection")
@@ -44,7 +48,7 @@ class TwsSettings(Section):
     )
     clock_check_seconds: float = Field(60.0, gt=0, description="how often both clocks are compared")
     calendar: CalendarSettings = Field(
-        default_factory=CalendarSettings, description="when IB and TWS are away by plan: restarts, log-offs, resets"
+        default_factory=CalendarSettings, description="planned absences of IB and TWS: restarts, log-offs, resets"
     )
 
     @property
