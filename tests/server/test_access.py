@@ -72,7 +72,7 @@ async def test_a_one_time_login_becomes_a_cookie_and_dies(web: WebServer, strang
     assert first.headers["referrer-policy"] == "no-referrer"
     assert (await stranger.get("/api/v1/account")).status_code == 200
     assert again.status_code == 401
-    assert again.json()["detail"] == "this login has been used or has run out: ask the server for another"
+    assert again.json()["detail"] == "this login link has been used or has expired: ask the server for another"
 
 
 async def test_a_login_also_opens_the_feed(web: WebServer, stranger: httpx.AsyncClient) -> None:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         ),
         (msgpack.packb({"type": "subscribe", "owners": ["*"] * 33}), 1007, "32 patterns at most, this one has 33"),
         (msgpack.packb({"type": "subscribe", "token": "rubbish"}), 1007, "the token is not understood"),
-        (msgpack.packb({"type": "subscribe", "token": "WzIsIiIsW11d", "topics": []}), 1007, "name no topics"),
+        (msgpack.packb({"type": "subscribe", "token": "WzIsIiIsW11d", "topics": []}), 1007, "leave out topics"),
         (msgpack.packb({"type": "ping", "at_ns": 0, "loud": True}), 1007, "unknown field `loud`"),
         ("subscribe to everything, please", 1003, "msgpack in binary frames, this one was text"),
     ],

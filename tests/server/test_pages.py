@@ -28,7 +28,7 @@ async def test_the_root_is_a_page_for_browsers_and_json_for_programs(
     unknown_page, unknown_program = await stranger.get("/", headers=BROWSER), await stranger.get("/")
 
     assert page.headers["content-type"].startswith("text/html")
-    assert "The engine is here" in page.text
+    assert "The engine is running" in page.text
     assert program.json() == {
         "name": "ibdesk",
         "description": "/openapi.json",
@@ -52,7 +52,7 @@ async def test_a_used_login_is_a_page_for_browsers_and_a_problem_for_programs(
 
     assert page.status_code == program.status_code == 401
     assert page.headers["content-type"].startswith("text/html")
-    assert "This login has been used or has run out" in page.text
+    assert "This login link has been used or has expired" in page.text
     assert "{" not in page.text.partition("<main>")[2]
     assert program.headers["content-type"] == "application/problem+json"
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
@@ -110,7 +110,7 @@ async def test_the_page_says_loudly_that_the_engine_is_away(
         ready, detailed = await api.get("/health/ready"), (await api.get("/health/detailed")).json()
 
     assert '<p class="bad">The engine is away: no orders are sent' in page.text
-    assert "The engine is here" not in page.text
+    assert "The engine is running" not in page.text
     assert (ready.status_code, "the engine is away" in ready.json()["detail"]) == (503, True)
     assert (detailed["status"], detailed["components"]["desk"]["state"]) == ("down", "down")
     assert any("the engine is away" in reason for reason in detailed["reasons"])

@@ -193,7 +193,7 @@ async def test_readiness_waits_for_a_desk_that_reconciles(desk: Desk, api: httpx
             await asyncio.sleep(0.01)
 
     assert (problem["status"], answer.json()) == (503, {"status": "ready", "link": "up"})
-    assert "orders cannot leave" in problem["detail"]
+    assert "orders cannot be sent" in problem["detail"]
 
 
 def spans_in(figures: dict[str, Any]) -> set[tuple[str, str]]:
@@ -281,7 +281,7 @@ async def test_a_redis_that_is_gone_degrades_the_health_and_heals_by_itself(
     # Rate limits, the cache and the look after Redis share one pool.
     assert connected == made
     assert (well["status"], gone["status"], ready.status_code) == ("ok", "degraded", 200)
-    assert gone["reasons"] == ["redis: Redis does not answer: it is done without"]
+    assert gone["reasons"] == ["redis: Redis does not answer: the server works without it"]
     assert figures["ibdesk_redis_up"][0]["value"] == 1
     assert figures["ibdesk_redis_up"][0]["labels"] == {"process": "web", "pool": "app", "worker": "1"}
     assert figures["ibdesk_redis_failures"][0]["value"] > 0

@@ -320,7 +320,7 @@ def check(message: Subscribe) -> tuple[str, list[FeedPosition]]:
         FeedProtocolError: If a topic is unknown, a filter too large, or the token none.
     """
     if message.token and (message.topics, message.symbols, message.owners) != (None, None, None):
-        raise FeedProtocolError(MALFORMED, "a token says what to subscribe to: name no topics, symbols or owners")
+        raise FeedProtocolError(MALFORMED, "a token contains the subscription: leave out topics, symbols and owners")
     if message.token:
         epoch, places = read_token(message.token)
     else:

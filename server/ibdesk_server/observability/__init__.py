@@ -1,1 +1,1 @@
-"""What the server tells of itself: the audit trail of requests, figures for Prometheus, how each part of it is."""
+"""The server's observability: audit trail of requests, metrics and health of its parts."""

@@ -1,4 +1,4 @@
-"""Our figures in the words of Prometheus, as its text and as JSON."""
+"""Metrics as Prometheus families, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prometheus_client.samples import Sample
 
 from ibdesk.telemetry.histogram import Counts, cumulative
 
-# In seconds; our own buckets are a hundred times finer, these are for the graphs.
+# In seconds. The internal buckets are a hundred times finer.
 _LIMITS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LIMITS_NS = [limit * 1e9 for limit in _LIMITS]
 
@@ -21,7 +21,7 @@ _LIMITS_NS = [limit * 1e9 for limit in _LIMITS]
 def histogram_family(
     name: str, text: str, labels: Sequence[str], found: Mapping[tuple[str, ...], Counts]
 ) -> HistogramMetricFamily:
-    """Return histograms of times, by the values of the labels."""
+    """Return histograms of durations, by label values."""
     family = HistogramMetricFamily(name, text, labels=list(labels))
     for values, counts in found.items():
         passed = cumulative(counts, _LIMITS_NS)
@@ -31,7 +31,7 @@ def histogram_family(
 
 
 class Labeled(Collector):
-    """Families of several sources, with one label more on every sample: which worker tells them."""
+    """Families of several sources, with the label `worker` added to every sample."""
 
     def __init__(self, worker: str, *sources: Iterable[Metric]) -> None:
         self._worker, self._sources = worker, sources
@@ -49,12 +49,12 @@ class Labeled(Collector):
 
 
 def as_text(collector: Collector) -> bytes:
-    """Return the figures in the text form of Prometheus."""
+    """Return the metrics in Prometheus's text format."""
     return generate_latest(collector)
 
 
 def as_plain(collector: Collector) -> dict[str, list[dict[str, Any]]]:
-    """Return the samples of each family, as JSON takes them: what is not finite is null."""
+    """Return the samples of each family as JSON data; NaN and infinity are null."""
     return {
         family.name: [
             {"name": sample.name, "labels": sample.labels, "value": finite(sample.value)} for sample in family.samples
@@ -64,5 +64,5 @@ def as_plain(collector: Collector) -> dict[str, list[dict[str, Any]]]:
 
 
 def finite(value: Any) -> Any:
-    """Return a value, null for a number that JSON does not have."""
+    """Return a value, None if it is NaN or infinite."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""How each part of a server and its desk is, and what is wrong when it is not well."""
+"""The health of each part of a server and its desk, with its faults."""
 
 from __future__ import annotations
 
@@ -19,46 +19,46 @@ from ibdesk_server.dependencies import ServerContext
 from ibdesk_server.observability.families import finite
 
 AWAY = "the engine is away: no orders are sent, open positions are unmanaged, and figures are old"
-"""What is said of a desk whose process cannot be reached."""
+"""The message about a desk whose process cannot be reached."""
 
-# How long the desk may take to say how it is.
+# How long to wait for the desk's report.
 _PATIENCE_SECONDS = 2.0
-# The folders before the name of a file, which may have spaces in them where it is quoted.
+# The folders before a file name; they may contain spaces if quoted.
 _FOLDERS = re.compile(r"""(?<=['"])/(?:[^/'"]+/)+|(?<![\w.:/'"-])/(?:[^\s/'"]+/)+""")
 
 
 class Component(BaseModel):
-    """One part: `degraded` goes on with less, `down` does not go on."""
+    """One part: `degraded` works with restrictions, `down` does not work."""
 
     state: Literal["ok", "degraded", "down"] = "ok"
-    reason: str = Field("", description="what is wrong, empty when nothing is")
+    reason: str = Field("", description="the fault; empty if there is none")
     facts: dict[str, Any] = Field({}, examples=[{"clients": 3}])
 
 
 class TaskAnswer(BaseModel):
-    """One piece of background work."""
+    """A background task."""
 
     name: str = Field(examples=["feed hub"])
     state: str = Field(description="running, waiting, done, failed or cancelled", examples=["running"])
-    essential: bool = Field(description="whether the process ends when it fails for good")
+    essential: bool = Field(description="whether the process ends if it fails permanently")
     restarts: int = Field(examples=[0])
     last_error: str
-    seconds: float = Field(description="how long it is in this state", examples=[12.5])
+    seconds: float = Field(description="time in this state", examples=[12.5])
 
 
 class SpanAnswer(BaseModel):
-    """How long a step took so far, in milliseconds."""
+    """The durations of a step, in milliseconds."""
 
     count: int = Field(examples=[250])
     p50_ms: float | None = Field(examples=[0.48])
     p99_ms: float | None = Field(examples=[0.97])
     max_ms: float | None = Field(examples=[1.3])
-    budget_ms: float | None = Field(description="what it may take before a warning is logged", examples=[10])
-    slow: int = Field(description="how many took longer", examples=[0])
+    budget_ms: float | None = Field(description="duration above which a warning is logged", examples=[10])
+    slow: int = Field(description="number of steps that took longer", examples=[0])
 
 
 class DeskFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """What a desk says of itself; None where it cannot be asked, and why not."""
+    """A desk's report of itself; None where it is not available, with the reason."""
 
     health: DeskHealth | None = None
     spans: dict[str, Span] = {}
@@ -67,12 +67,12 @@ class DeskFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tasks(self) -> list[TaskInfo]:
-        """Return the background work of the desk and of what is around it."""
+        """Return the background tasks of the desk's process."""
         return [] if self.process is None else self.process.tasks
 
 
 async def ask_desk(found: ServerContext) -> DeskFigures:
-    """Return what the desk says of itself, also when it says nothing."""
+    """Ask the desk for its report; also returns if the desk does not answer."""
     aio = found.desk.aio
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
@@ -80,28 +80,28 @@ async def ask_desk(found: ServerContext) -> DeskFigures:
     except TimeoutError:
         return DeskFigures(why_not=f"the desk did not answer within {_PATIENCE_SECONDS:g} s")
     except IbdeskError:
-        # Where it lives and what broke in it is not for everybody: its log says more.
+        # Addresses and causes appear in the log only.
         if found.desk.state is DeskState.DETACHED:
             return DeskFigures(why_not=AWAY)
         return DeskFigures(why_not=f"the desk is {found.desk.state.value}")
 
 
 def not_ready(found: ServerContext, figures: DeskFigures) -> str:
-    """Return why orders cannot leave, or clients cannot be told the news; empty when they can."""
+    """Return why orders cannot be sent or the feed does not work; empty if both work."""
     if found.hub.failed:
-        return "the feed has failed: restart the server, its log says why"
+        return "the feed has failed: restart the server; its log says why"
     if figures.health is None:
         return figures.why_not
     link = figures.health.link
     if link is Link.SYNCING:
-        return "the desk is reconciling its book with TWS: orders cannot leave yet"
+        return "the desk is reconciling its book with TWS: orders cannot be sent yet"
     if link is not Link.UP:
-        return f"the link to TWS is {link.value}: orders cannot leave"
+        return f"the link to TWS is {link.value}: orders cannot be sent"
     return ""
 
 
 def components(found: ServerContext, figures: DeskFigures) -> dict[str, Component]:
-    """Return how each part is."""
+    """Return the health of each part."""
     parts = {
         "desk": _desk(figures),
         "link": _link(figures.health),
@@ -122,31 +122,31 @@ def components(found: ServerContext, figures: DeskFigures) -> dict[str, Componen
 
 
 def pools_of(found: ServerContext, figures: DeskFigures) -> dict[str, list[RedisHealth]]:
-    """Return how all pools of connections to Redis are, by process."""
+    """Return the health of all Redis connection pools, by process."""
     redis = found.watch.redis
     engine = [] if figures.process is None else figures.process.pools
     return {"web": [*([] if redis is None else [redis.health]), *found.desk.pools], "engine": engine}
 
 
 def reasons(parts: dict[str, Component]) -> list[str]:
-    """Return what is wrong, part by part."""
+    """Return the faults, part by part."""
     return [f"{name}: {part.reason or part.state}" for name, part in parts.items() if part.state != "ok"]
 
 
 def tasks_of(found: list[TaskInfo]) -> list[TaskAnswer]:
-    """Return each piece of background work for people, who need no folders of ours to know what failed."""
+    """Convert background tasks to answers, without paths in their errors."""
     return [
         TaskAnswer.model_validate(plain(task) | {"last_error": _FOLDERS.sub("", task.last_error)}) for task in found
     ]
 
 
 def spans_of(found: dict[str, Span]) -> dict[str, SpanAnswer]:
-    """Return each step's figures for people."""
+    """Convert spans to answers."""
     return {name: SpanAnswer.model_validate(plain(span.summary())) for name, span in sorted(found.items())}
 
 
 def plain(value: Any) -> dict[str, Any]:
-    """Return a value of the desk as JSON takes it."""
+    """Convert a value of the desk to JSON data."""
     found: dict[str, Any] = msgspec.to_builtins(value, builtin_types=())
     return {name: finite(item) for name, item in found.items()}
 
@@ -164,14 +164,14 @@ def _desk(figures: DeskFigures) -> Component:
     if health.halted:
         return Component(state="degraded", reason=f"trading is halted: {health.halted}", facts=facts)
     if health.differences:
-        reason = f"books and account differ in {health.differences} things: see /api/v1/reconciliation"
+        reason = f"books and account have {health.differences} differences: see /api/v1/reconciliation"
         return Component(state="degraded", reason=reason, facts=facts)
     return Component(facts=facts)
 
 
 def _link(health: DeskHealth | None) -> Component:
     if health is None:
-        return Component(state="down", reason="not known: the desk does not answer")
+        return Component(state="down", reason="unknown: the desk does not answer")
     facts = {
         "link": health.link.value,
         "address": health.address,
@@ -195,14 +195,16 @@ def _feed(found: ServerContext) -> Component:
     if hub.failed:
         return Component(state="down", reason="the feed has failed: restart the server", facts=facts)
     if not hub.attached:
-        return Component(state="degraded", reason="no news from the desk: the feed goes on from memory", facts=facts)
+        return Component(
+            state="degraded", reason="no updates from the desk: the feed continues from memory", facts=facts
+        )
     return Component(facts=facts)
 
 
 def _redis(pools: dict[str, list[RedisHealth]]) -> Component:
     facts = {process: {pool.name: _pool_facts(pool) for pool in found} for process, found in pools.items() if found}
     if any(pool.is_degraded for found in pools.values() for pool in found):
-        return Component(state="degraded", reason="Redis does not answer: it is done without", facts=facts)
+        return Component(state="degraded", reason="Redis does not answer: the server works without it", facts=facts)
     return Component(facts=facts)
 
 
@@ -230,10 +232,10 @@ def _lease(health: LeaseHealth) -> Component:
             return Component(facts=facts)
         case LeaseState.ADRIFT:
             return Component(
-                state="degraded", reason="Redis cannot say who leads: no standby can take over", facts=facts
+                state="degraded", reason="Redis cannot confirm the leader: no standby can take over", facts=facts
             )
         case LeaseState.WAITING | LeaseState.LOST:
-            return Component(state="down", reason="this engine does not lead: it sends nothing", facts=facts)
+            return Component(state="down", reason="this engine is not the leader: it sends nothing", facts=facts)
 
 
 def _audit(found: ServerContext) -> Component:

@@ -1,4 +1,4 @@
-"""Counts and times requests by route, and puts on record those that changed something or were refused."""
+"""Request metrics by route, and audit entries for requests that changed something or were refused."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from ibdesk_server.observability.families import histogram_family
 from ibdesk_server.observability.trail import AuditTrail
 from ibdesk_server.security.principal import Principal
 
-# A caller may make up methods, but no series of the metrics.
+# Callers can send invented methods, which must not create new time series.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-# _REFUSED: of these, reading is put on record too.
+# With these statuses, reads are audited too.
 _REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
 UNMATCHED = "unmatched"
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that was answered; `status` 0 says that the caller was gone before."""
+    """A finished request; a `status` of 0 means that the caller disconnected before the answer."""
 
     method: str
     path: str
@@ -40,14 +40,14 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, scope: Scope, status: int, ns: int) -> Served:
-        """Read the scope of a request after it was served."""
+        """Make the record from the scope of a finished request."""
         route = scope.get("route")
         client = scope.get("client")
         tags: list[Any] = getattr(route, "tags", None) or ["http"]
         return cls(
             method=scope["method"] if scope["method"] in _METHODS else "other",
             path=scope["path"],
-            # By route and not by path, so that ids in paths make no new series.
+            # By route, not by path: ids in paths must not create new time series.
             route=getattr(route, "path", UNMATCHED),
             action=f"{tags[0]}.{getattr(route, 'name', UNMATCHED)}",
             status=status,
@@ -58,12 +58,12 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_change(self) -> bool:
-        """Return whether the request was one that changes something."""
+        """Return whether the request's method changes something."""
         return self.method not in _SAFE_METHODS
 
     @property
     def outcome(self) -> str:
-        """Return in a word how it ended."""
+        """Return the outcome in one word."""
         if self.status == 0:
             return "abandoned"
         if self.status < 400:
@@ -74,12 +74,12 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_for_the_record(self) -> bool:
-        """Return whether it belongs into the audit log: every change, and every refusal or failure."""
+        """Return whether it belongs in the audit log: every change, refusal and failure."""
         return self.is_change or self.outcome in ("refused", "failed")
 
 
 class RequestMetrics(Collector):
-    """What is known of all requests so far."""
+    """The metrics of all requests so far."""
 
     def __init__(self, registry: CollectorRegistry, performance: Performance, trail: AuditTrail | None = None) -> None:
         self.performance, self._trail = performance, trail
@@ -90,7 +90,7 @@ class RequestMetrics(Collector):
         registry.register(self)
 
     def take(self, served: Served) -> None:
-        """Take one finished request into account."""
+        """Count a finished request."""
         self._requests.labels(served.method, served.route, served.status).inc()
         times = self._times.get(served.route)
         if times is None:
@@ -101,11 +101,11 @@ class RequestMetrics(Collector):
             self._note(self._trail, served)
 
     def describe(self) -> list[Metric]:
-        """Return nothing, so that registering it measures nothing."""
+        """Return nothing, so that registration does not trigger a collection."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Yield how long the answers of each route took."""
+        """Yield the duration of requests by route."""
         times: dict[tuple[str, ...], Counts] = {(route,): found.counts() for route, found in self._times.items()}
         yield histogram_family("ibdesk_http_seconds", "Time to answer", ["route"], times)
 

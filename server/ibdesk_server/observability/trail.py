@@ -1,4 +1,4 @@
-"""The audit trail of one server: what requests changed and what was refused, written beside the loop."""
+"""The audit trail of one server: changes and refusals of requests, written in a thread."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ibdesk.telemetry import correlation_id
 
 _log = logging.getLogger(__name__)
 
-# How many lines may wait for the disk; further ones are counted and told of.
+# How many lines may wait for the disk. Further lines are dropped, counted and reported.
 _LIMIT = 10_000
 _RETRY_SECONDS = 1.0
 
 
 class AuditTrail:
-    """Takes entries on the loop without waiting, and has a thread append them; `run` is its whole life."""
+    """Accepts entries without blocking the loop, and appends them in a thread while `run` runs."""
 
     def __init__(self, log: AuditLog) -> None:
         self.log = log
@@ -28,16 +28,16 @@ class AuditTrail:
         self._waiting: list[AuditEntry] = []
         self._told = 0
         self._news = asyncio.Event()
-        # _over: `run` has ended; what a last request leaves is written at once.
+        # Once `run` has ended, late entries are written at once.
         self._over = False
 
     @property
     def waiting(self) -> int:
-        """Return how many entries are not on the disk yet."""
+        """Return the number of entries that are not on disk yet."""
         return len(self._waiting)
 
     def note(self, action: str, *, by: str, outcome: str, role: str = "", correlation: str = "", **facts: Any) -> None:
-        """Put one thing on record, with the present correlation id unless one is given."""
+        """Record an entry, with the present correlation id unless one is given."""
         if len(self._waiting) >= _LIMIT:
             self.dropped += 1
             return
@@ -56,7 +56,7 @@ class AuditTrail:
             self._write_the_rest()
 
     async def run(self) -> None:
-        """Write what comes until cancelled; what waits then is written before it ends."""
+        """Write entries until cancelled, then write those still waiting."""
         self._over = False
         try:
             while True:
@@ -74,7 +74,7 @@ class AuditTrail:
         try:
             await asyncio.shield(writing)
         except asyncio.CancelledError:
-            # The thread cannot be called back: what it writes is written.
+            # The thread cannot be cancelled: its write completes.
             await asyncio.wait({writing})
             raise
         except AuditError as error:

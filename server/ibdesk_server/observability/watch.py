@@ -1,4 +1,4 @@
-"""What one server keeps about itself while it serves."""
+"""One server's monitoring of itself: measurements, background tasks and audit trail."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ServerMonitor:
-    """The measurements, the background work and the audit trail of one server; `worker` is its name among several."""
+    """The measurements, background tasks and audit trail of one server; `worker` names it among several."""
 
     def __init__(
         self, *, performance: PerformanceSettings, audit_folder: Path, redis: RedisPool | None, worker: str
@@ -26,13 +26,13 @@ class ServerMonitor:
         self.trail = AuditTrail(AuditLog(audit_folder))
         self.supervisor.add("audit trail", self.trail.run)
         self.supervisor.add("loop lag", lambda: measure_lag(self.performance))
-        # redis: the server's one pool, None where there is no Redis.
+        # The server's only Redis pool, None without Redis.
         self.redis = redis
         if redis is not None:
             self.supervisor.add("redis", redis.run)
 
     def keep(self, hub: FeedHub) -> None:
-        """Run the feed in the background; a server that cannot tell the news does not go on without it."""
+        """Run the feed in the background; if it fails, the server ends."""
 
         async def feed() -> None:
             await hub.run()
@@ -41,10 +41,10 @@ class ServerMonitor:
         self.supervisor.add("feed hub", feed, essential=True, policy=NEVER_RESTART)
 
     async def run(self) -> None:
-        """Do the background work until cancelled.
+        """Run the background tasks until cancelled.
 
         Raises:
-            Exception: What the feed has failed of.
+            Exception: The error that ended the feed.
         """
         with self.performance.recording():
             await self.supervisor.run()

@@ -1,1 +1,1 @@
-"""The routes of the REST interface, a module for each thing they are about."""
+"""The routes of the REST API, one module for each resource."""

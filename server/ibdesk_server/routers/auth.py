@@ -1,4 +1,4 @@
-"""Logins by name and password, for programs and pages: short-lived access tokens, and refresh tokens used once each."""
+"""Logins by name and password: short-lived access tokens, and refresh tokens that work once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Secret = Annotated[SecretStr, Field(max_length=1_024)]
 
 
 class LoginRequest(BaseModel):
-    """Who wants to get in."""
+    """The credentials of a login."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -29,7 +29,7 @@ class LoginRequest(BaseModel):
 
 
 class RefreshRequest(BaseModel):
-    """The refresh token that came with the access token."""
+    """The current refresh token of a login."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,32 +37,32 @@ class RefreshRequest(BaseModel):
 
 
 class AdmissionAnswer(ApiAnswer):
-    """What a login gives; the refresh token is good for one use."""
+    """The tokens of a login; the refresh token works once."""
 
     name: str = Field(examples=["vera"])
     role: Role = Field(examples=[Role.VIEWER.value])
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - a kind of token, no token
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - a kind of token, not a token
     access_token: str = Field(repr=False)
     refresh_token: str = Field(repr=False)
-    expires_in: float = Field(description="seconds for which the access token is good", examples=[600])
+    expires_in: float = Field(description="lifetime of the access token in seconds", examples=[600])
 
 
 class CallerAnswer(ApiAnswer):
-    """Who the server takes the caller for."""
+    """The caller as the server authenticated it."""
 
     name: str = Field(examples=["vera"])
     role: Role = Field(examples=[Role.VIEWER.value])
     kind: ProofKind = Field(examples=[ProofKind.TOKEN.value])
-    scopes: list[str] | None = Field(description="what the role is narrowed to; null for nothing", examples=[None])
+    scopes: list[str] | None = Field(description="scopes that limit the role; null if unlimited", examples=[None])
 
 
 @router.post("/login", summary="Log in by name and password")
 async def login(
     given: LoginRequest, request: Request, security: TheSecurity, budgets: TheBudgets, login_service: TheLoginService
 ) -> AdmissionAnswer:
-    """Return an access token for some minutes and the refresh token to get the next one with.
+    """Return an access token that lives for some minutes, and the refresh token for the next one.
 
-    After some failures each further try, in this name or from this address, has to wait longer.
+    After some failures, each further try with this name or from this address has to wait longer.
     """
     await _require_admissible(request, security, budgets)
     try:
@@ -75,7 +75,7 @@ async def login(
         raise HTTPException(429, str(error), {"Retry-After": f"{error.seconds:.0f}"}) from None
     except TooManyChecksError as error:
         raise HTTPException(503, str(error), {"Retry-After": "5"}) from None
-    # For the audit log, which is written around the request.
+    # The audit log reads this after the request.
     request.state.principal = Principal(admission.name, admission.role, ProofKind.TOKEN)
     return _answer(admission)
 
@@ -84,7 +84,7 @@ async def login(
 async def refresh(
     given: RefreshRequest, request: Request, security: TheSecurity, budgets: TheBudgets, login_service: TheLoginService
 ) -> AdmissionAnswer:
-    """Return the next access and refresh token. A refresh token that comes a second time ends the whole login."""
+    """Return the next access and refresh tokens. Reusing an old refresh token ends the whole login."""
     await _require_admissible(request, security, budgets)
     try:
         return _answer(await login_service.refresh(given.refresh_token.get_secret_value()))
@@ -94,11 +94,11 @@ async def refresh(
 
 @router.post("/logout", status_code=204, dependencies=[needs(Role.VIEWER)], summary="End this login")
 async def logout(caller: Caller, login_service: TheLoginService) -> None:
-    """Make the access and refresh tokens of the caller's login worthless."""
+    """End the caller's login; its access and refresh tokens become invalid."""
     await login_service.sign_out(caller)
 
 
-@router.get("/me", dependencies=[needs(Role.VIEWER)], summary="Who am I?")
+@router.get("/me", dependencies=[needs(Role.VIEWER)], summary="Show the caller")
 async def me(caller: Caller) -> CallerAnswer:
     """Return the caller's name and role."""
     return _caller(caller)
@@ -106,7 +106,7 @@ async def me(caller: Caller) -> CallerAnswer:
 
 async def _require_admissible(request: Request, security: TheSecurity, budgets: TheBudgets) -> None:
     if not security.allows_origin(request.headers):
-        raise HTTPException(403, "pages of another site may change nothing here")
+        raise HTTPException(403, "pages of another site may not change anything here")
     standing = await budgets.spend(budgets.logins, security.addresses.client(request.scope))
     request.state.standing = standing
     if not standing.allowed:

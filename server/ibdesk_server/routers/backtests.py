@@ -1,4 +1,4 @@
-"""Backtests in the background: start one, see how far it is, read what came of it."""
+"""Backtests in the background: start one, watch its progress, read its result."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ _PATH = "/api/v1/backtests"
 async def _found(
     backtest_id: Annotated[
         str,
-        Path(min_length=1, max_length=40, description="as given when it was started", examples=["mf1v2k3x9q8w7e6r"]),
+        Path(
+            min_length=1, max_length=40, description="id from the answer that started it", examples=["mf1v2k3x9q8w7e6r"]
+        ),
     ],
     backtests: TheBacktests,
 ) -> JobFolder:
@@ -66,7 +68,7 @@ async def start(
     idempotency: TheIdempotencyStore,
     key: IdempotencyKey = None,
 ) -> BacktestAnswer:
-    """Start a backtest in a process of its own, which stands back for the desk."""
+    """Start a backtest in its own process, which runs at a lower priority than the desk."""
     async with idempotency.once(
         BacktestAnswer, asker=caller.name, operation="backtest", key=key, asked=request
     ) as once:
@@ -78,33 +80,35 @@ async def start(
     return once.answer
 
 
-@router.get("/backtests", summary="Backtests, under way and finished")
+@router.get("/backtests", summary="List backtests")
 async def backtests(
     backtests: TheBacktests,
     pages: Pages,
     state: Annotated[JobState | None, Query(description="only in this state", examples=["running"])] = None,
-    sort: Annotated[Literal["id", "-id"], Query(description="minus for the newest first")] = "-id",
+    sort: Annotated[Literal["id", "-id"], Query(description="sort order; a minus means newest first")] = "-id",
 ) -> Listing[BacktestAnswer]:
-    """Return the backtests of this machine, whichever web worker runs them."""
+    """Return the backtests of this machine, including those of other web workers."""
     jobs = {job.id: job for job in await backtests.all() if state is None or job.state is state}
     ids = pl.DataFrame({"id": list(jobs)}, schema={"id": pl.String})
     page, following = pages.page(ids, sort=sort, key=pl.col("id"))
     return Listing(items=[_answer(jobs[job_id]) for job_id in page["id"]], total=len(jobs), next=following)
 
 
-@router.get("/backtests/{backtest_id}", summary="One backtest: state, progress, result")
+@router.get("/backtests/{backtest_id}", summary="Show a backtest")
 async def backtest(folder: TheJob) -> BacktestAnswer:
-    """Return how a backtest stands, and the figures once it is done."""
+    """Return a backtest's state and progress, and its result once it is done."""
     return _answer(await asyncio.to_thread(folder.read))
 
 
-@router.get("/backtests/{backtest_id}/trades", summary="The round trips of a backtest")
+@router.get("/backtests/{backtest_id}/trades", summary="List the round trips of a backtest")
 async def trades(
     folder: TheJob,
     pages: Pages,
-    sort: Annotated[Literal["closed_at", "-closed_at"], Query(description="minus for the newest first")] = "closed_at",
+    sort: Annotated[
+        Literal["closed_at", "-closed_at"], Query(description="sort order; a minus means newest first")
+    ] = "closed_at",
 ) -> Listing[BacktestTradeAnswer]:
-    """Return the positions that were opened and closed again, and what each earned."""
+    """Return the backtest's round trips and the profit of each."""
     await _outcome(folder)
     found = (await asyncio.to_thread(pl.read_parquet, folder.round_trips)).with_row_index("_number")
     page, following = pages.page(found, sort=sort, key=pl.col("_number").cast(pl.String).str.zfill(10))
@@ -114,10 +118,10 @@ async def trades(
 @pages_router.get(
     "/backtests/{backtest_id}/report",
     response_class=HTMLResponse,
-    summary="The report of a backtest, as a page",
+    summary="Show the report of a backtest",
 )
 async def report(folder: TheJob) -> HTMLResponse:
-    """Return figures and plots as one page, which runs no scripts but its own and loads nothing."""
+    """Return figures and plots as one HTML page, which runs only its own scripts and loads nothing."""
     outcome = await _outcome(folder)
     page = await asyncio.to_thread(folder.report.read_bytes)
     return HTMLResponse(page, headers={"Content-Security-Policy": outcome.csp})
@@ -127,31 +131,31 @@ async def report(folder: TheJob) -> HTMLResponse:
     "/backtests/{backtest_id}/cancel",
     status_code=202,
     dependencies=[needs(Role.TRADER)],
-    summary="End a backtest that is under way",
+    summary="Cancel a backtest",
 )
 async def cancel(folder: TheJob) -> BacktestAnswer:
-    """End a backtest, whichever web worker runs it; one that is finished stays as it is."""
+    """Cancel a backtest, whichever web worker runs it. A finished one does not change."""
     await asyncio.to_thread(folder.cancel)
     return _answer(await asyncio.to_thread(folder.read))
 
 
 @router.delete(
-    "/backtests/{backtest_id}", status_code=204, dependencies=[needs(Role.TRADER)], summary="Remove a backtest"
+    "/backtests/{backtest_id}", status_code=204, dependencies=[needs(Role.TRADER)], summary="Delete a backtest"
 )
 async def delete(folder: TheJob, backtests: TheBacktests) -> None:
-    """End a backtest if it is under way, and remove it with its report."""
+    """Delete a backtest and its report; cancels it first if it runs."""
     await backtests.delete(folder)
 
 
 async def _outcome(folder: JobFolder) -> BacktestOutcome:
-    """Return the outcome of a backtest that is done.
+    """Return the outcome of a finished backtest.
 
     Raises:
-        HTTPException: 409, if it is not.
+        HTTPException: 409, if the backtest is not done.
     """
     job = await asyncio.to_thread(folder.read)
     if job.state is not JobState.DONE or job.outcome is None:
-        raise HTTPException(409, f"backtest {job.id} is {job.state.value}: only one that is done has this")
+        raise HTTPException(409, f"backtest {job.id} is {job.state.value}: this needs a backtest that is done")
     return job.outcome
 
 

@@ -1,4 +1,4 @@
-"""The book: positions, fills, round trips, the account."""
+"""The book: positions, fills, round trips and the account."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ router = api_router("book")
 
 
 class FlattenRequest(BaseModel):
-    """What of the book `manual` is closed."""
+    """The part of the book `manual` to close."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"symbol": "AAPL"}]})
 
-    symbol: str = Field("", max_length=64, description="one instrument; all when empty", examples=["AAPL"])
+    symbol: str = Field("", max_length=64, description="one instrument; empty means all", examples=["AAPL"])
 
 
-@router.get("/positions", summary="What is held, by strategy and instrument")
+@router.get("/positions", summary="List positions")
 async def positions(
     desk: TheDesk,
     pages: Pages,
     owner: Owner = None,
     symbol: Symbol = None,
-    held: Annotated[bool, Query(description="leave out what is flat")] = False,
-    sort: Annotated[Literal["symbol", "-symbol", "owner", "-owner"], Query(description="minus for descending")] = (
-        "symbol"
-    ),
+    held: Annotated[bool, Query(description="leave out flat positions")] = False,
+    sort: Annotated[
+        Literal["symbol", "-symbol", "owner", "-owner"], Query(description="sort order; a minus means descending")
+    ] = ("symbol"),
 ) -> Listing[PositionAnswer]:
-    """Return the positions; those opened by hand or by other programs have an owner of their own."""
+    """Return the positions by owner and instrument; those opened by hand or by other programs have their own owner."""
     found = narrowed(await desk.aio.positions(), owner=owner, symbol=symbol)
     if held:
         found = found.filter(pl.col("quantity") != 0)
@@ -60,18 +60,18 @@ async def positions(
     "/positions/flatten",
     dependencies=[needs(Role.TRADER)],
     status_code=202,
-    summary="Close what was opened by hand",
+    summary="Close positions opened by hand",
 )
 async def flatten(request: FlattenRequest, caller: Caller, desk: TheDesk) -> FlattenAnswer:
-    """Withdraw the open orders of the book `manual`, then close what it holds at the market.
+    """Cancel the open orders of the book `manual`, then close its positions at the market.
 
-    A strategy is flattened by stopping its run; everything by `ibdesk stop --flatten`.
+    To flatten a strategy, stop its run. To flatten everything, use `ibdesk stop --flatten`.
     """
     orders = await desk.aio.flatten(symbol=request.symbol, by=caller.name)
     return FlattenAnswer(orders=[order.id for order in orders])
 
 
-@router.get("/fills", summary="Executions of our orders")
+@router.get("/fills", summary="List fills")
 async def fills(
     desk: TheDesk,
     pages: Pages,
@@ -80,9 +80,11 @@ async def fills(
     order_id: Annotated[str | None, Query(max_length=200, description="only of this order")] = None,
     since: Since = None,
     until: Until = None,
-    sort: Annotated[Literal["filled_at", "-filled_at"], Query(description="minus for the newest first")] = "-filled_at",
+    sort: Annotated[
+        Literal["filled_at", "-filled_at"], Query(description="sort order; a minus means newest first")
+    ] = "-filled_at",
 ) -> Listing[FillAnswer]:
-    """Return the fills of this desk, also those of its earlier journals."""
+    """Return the fills of this desk, including those of earlier journals."""
     found = narrowed(
         await desk.aio.fills(),
         time="filled_at",
@@ -96,7 +98,7 @@ async def fills(
     return Listing(items=items_of(FillAnswer, page), total=found.height, next=following)
 
 
-@router.get("/round-trips", summary="Positions opened and closed again")
+@router.get("/round-trips", summary="List round trips")
 async def round_trips(
     desk: TheDesk,
     pages: Pages,
@@ -104,22 +106,24 @@ async def round_trips(
     symbol: Symbol = None,
     since: Since = None,
     until: Until = None,
-    sort: Annotated[Literal["closed_at", "-closed_at"], Query(description="minus for the newest first")] = "-closed_at",
+    sort: Annotated[
+        Literal["closed_at", "-closed_at"], Query(description="sort order; a minus means newest first")
+    ] = "-closed_at",
 ) -> Listing[RoundTripAnswer]:
-    """Return the round trips with what each earned; the columns are those of a backtest's."""
+    """Return the round trips and the profit of each, with the same columns as a backtest's."""
     found = narrowed(
         await desk.aio.round_trips(), time="closed_at", since=since, until=until, owner=owner, symbol=symbol
     )
-    # Two trips may close at one time; then their number among their like tells them apart.
+    # Several trips may close at the same time; a number tells them apart.
     names = ("owner", "symbol", "opened_at", "closed_at")
     twin = pl.int_range(pl.len()).over(names)
     page, following = pages.page(found, sort=sort, key=pl.concat_str(*names, twin, separator="/"))
     return Listing(items=items_of(RoundTripAnswer, page), total=found.height, next=following)
 
 
-@router.get("/reconciliation", summary="In what the books and the account differ, and since when")
+@router.get("/reconciliation", summary="Show differences between books and account")
 async def reconciliation(desk: TheDesk) -> ReconciliationAnswer:
-    """Return the differences by the last comparison: of positions, orders, executions of all clients, and cash."""
+    """Return the differences found by the last comparison: positions, orders, executions of all clients, and cash."""
     found, health = await desk.aio.reconciliation(), await desk.aio.health()
     return ReconciliationAnswer(
         compared_at=moment(health.compared_ns) if health.compared_ns else None,
@@ -128,7 +132,7 @@ async def reconciliation(desk: TheDesk) -> ReconciliationAnswer:
     )
 
 
-@router.get("/account", summary="The account's own figures")
+@router.get("/account", summary="Show the account")
 async def account(desk: TheDesk) -> AccountAnswer:
     """Return the account as the venue last reported it."""
     found = await desk.aio.account()

@@ -1,4 +1,4 @@
-"""The feed for those who cannot do msgpack or WebSockets: server-sent events."""
+"""The feed as server-sent events, for clients without msgpack or WebSockets."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from ibdesk_server.feed.subscriber import check
 from ibdesk_server.security.principal import Role
 from ibdesk_server.strict import StrictRoute
 
-# Answers are no JSON here, so that what `api_router` asks of them does not apply.
+# The answers are not JSON, so the requirements of `api_router` do not apply.
 router = APIRouter(prefix="/api/v1", tags=["feed"], dependencies=[needs(Role.VIEWER, "feed")], route_class=StrictRoute)
 
-# The module for browsers holds nothing that is not in the source, and is fetched before anybody logs in.
+# The browser module contains only public source, and is fetched before login.
 module_router = APIRouter(route_class=StrictRoute)
 
 _MODULE = Path(ibdesk_server.__file__).parent / "static" / "feed.js"
 
-_Words = Annotated[list[str] | None, Query(max_length=1_000, description="only these; all when there are none")]
+_Words = Annotated[list[str] | None, Query(max_length=1_000, description="only these; all by default")]
 
 
 @router.get(
     "/events",
-    summary="The feed as server-sent events",
+    summary="Follow the feed as server-sent events",
     response_class=Response,
     responses={
         200: {
-            "description": "events named hello, snapshot, delta, status and bye; their data is JSON, their id a token",
+            "description": "events named hello, snapshot, delta, status and bye; the data is JSON, the id a token",
             "content": {EVENT_STREAM: {"schema": {"type": "string"}}},
         }
     },
@@ -46,18 +46,22 @@ async def events(
     topics: _Words = None,
     symbols: _Words = None,
     owners: _Words = None,
-    token: Annotated[str, Query(max_length=16_384, description="the id of the last event, to go on after it")] = "",
-    last_event_id: Annotated[str, Header(max_length=16_384, description="as `token`; browsers send it")] = "",
+    token: Annotated[
+        str, Query(max_length=16_384, description="id of the last received event, to continue after it")
+    ] = "",
+    last_event_id: Annotated[str, Header(max_length=16_384, description="the same as `token`; browsers send it")] = "",
 ) -> Response:
     """Send a snapshot of each topic and every change after it, as on the WebSocket at ``/feed``.
 
     `topics`, `symbols` and `owners` may be given more than once, or several names with commas between them; symbols and
     owners may be patterns. With the id of an event that came before, the stream goes on right after it: nothing is
-    missed and nothing comes twice. What is asked for then stands in the id.
+    `topics`, `symbols` and `owners` may be repeated, or hold several names separated by commas. Symbols and owners may
+    be patterns. With the id of an earlier event, the stream continues right after it: nothing is lost or repeated. The
+    subscription is then that of the id.
     """
-    # A browser that comes back sends the id beside the address that it began with.
+    # A browser that reconnects sends the id in addition to its original URL.
     if token and not last_event_id and (topics, symbols, owners) != (None, None, None):
-        raise HTTPException(422, "a token says what to subscribe to: name no topics, symbols or owners")
+        raise HTTPException(422, "a token contains the subscription: leave out topics, symbols and owners")
     token = last_event_id or token
     words = {"topics": _split(topics), "symbols": _split(symbols), "owners": _split(owners)}
     try:
@@ -70,7 +74,7 @@ async def events(
 
 @module_router.get("/feed.js", include_in_schema=False)
 async def module() -> FileResponse:
-    """Return the JavaScript module that follows the feed."""
+    """Return the JavaScript module of the feed's client."""
     return FileResponse(_MODULE, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
 

@@ -1,4 +1,4 @@
-"""Who follows the feed, and how far behind each is. For admins."""
+"""The clients of the feed and their lag. For admins."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ibdesk_server.security.principal import Role
 router = api_router("feed", role=Role.ADMIN)
 
 
-@router.get("/feed/clients", summary="Who follows the feed, and how far behind each is")
+@router.get("/feed/clients", summary="List feed clients")
 async def clients(found: AppServices) -> Listing[FeedClientAnswer]:
-    """Return the clients of the server that answers, the one furthest behind first; `worker` tells which server."""
+    """Return the feed clients of the web server that answers, largest lag first; `worker` names the server."""
     worker = found.watch.worker
     items = [
         FeedClientAnswer.model_validate(msgspec.structs.asdict(lag) | {"worker": worker}) for lag in found.hub.lags()

@@ -1,4 +1,4 @@
-"""How the server and the desk are: for people, for probes, and for Prometheus."""
+"""The health of server and desk, for people, probes and Prometheus."""
 
 from __future__ import annotations
 
@@ -49,52 +49,52 @@ router = APIRouter(prefix="/health", tags=["health"], route_class=StrictRoute)
 
 
 class Health(BaseModel):
-    """That the server answers; anybody may know."""
+    """The answer that the server is alive; needs no key."""
 
     status: Literal["ok"] = "ok"
 
 
 class Readiness(BaseModel):
-    """That orders may leave: book and venue agree."""
+    """The answer that orders can be sent: the book is reconciled with the venue."""
 
     status: Literal["ready"] = "ready"
     link: str = Field(examples=["up"])
 
 
 class DrillAnswer(BaseModel):
-    """The last proof that the account can be stopped: `ibdesk stop --drill`."""
+    """The last drill (`ibdesk stop --drill`), which proves that the account can be stopped."""
 
     at: Moment
     where: str = Field(examples=["gateway"])
     account: str
-    seconds: float = Field(description="from the command until the account was flat", examples=[3.3])
-    failure: str = Field(description="empty when it was proved")
+    seconds: float = Field(description="time from the command until the account was flat", examples=[3.3])
+    failure: str = Field(description="empty if the drill succeeded")
 
 
 class DetailedHealth(BaseModel):
-    """How everything is."""
+    """The health of all parts."""
 
-    status: Literal["ok", "degraded", "down"] = Field(description="the worst of all parts", examples=["ok"])
-    reasons: list[str] = Field(description="what is wrong, part by part", examples=[[]])
-    worker: str = Field(description="which of several servers answers", examples=["1"])
+    status: Literal["ok", "degraded", "down"] = Field(description="worst status of all parts", examples=["ok"])
+    reasons: list[str] = Field(description="faults, part by part", examples=[[]])
+    worker: str = Field(description="name of the web server that answers", examples=["1"])
     components: dict[str, Component]
-    tasks: list[TaskAnswer] = Field(description="background work of this server")
-    engine_tasks: list[TaskAnswer] = Field(description="background work of the engine; none when it is not known")
-    spans: dict[str, SpanAnswer] = Field(description="how long the steps of the desk took")
-    server_spans: dict[str, SpanAnswer] = Field(description="how long the steps of this server took")
-    drill: DrillAnswer | None = Field(description="the last drill on record; null when there is none")
-    desk: dict[str, Any] | None = Field(description="link, account, mode, halt, counts; null when it is not known")
+    tasks: list[TaskAnswer] = Field(description="background tasks of this server")
+    engine_tasks: list[TaskAnswer] = Field(description="background tasks of the engine; empty if unknown")
+    spans: dict[str, SpanAnswer] = Field(description="durations of the desk's steps")
+    server_spans: dict[str, SpanAnswer] = Field(description="durations of this server's steps")
+    drill: DrillAnswer | None = Field(description="the last drill on record; null if there is none")
+    desk: dict[str, Any] | None = Field(description="link, account, mode, halt and counts; null if unknown")
 
 
-@router.get("", summary="Does the server answer?")
+@router.get("", summary="Check that the server answers")
 async def health() -> Health:
-    """Answer; needs no key and tells nothing else."""
+    """Answer without a key, and without details."""
     return Health()
 
 
 @router.get("/live", summary="Liveness probe")
 async def live() -> Health:
-    """Answer while the server's loop turns; needs no key."""
+    """Answer while the server's event loop runs; needs no key."""
     return Health()
 
 
@@ -105,7 +105,7 @@ async def live() -> Health:
     responses={503: {"model": Problem}},
 )
 async def ready(found: AppServices) -> Readiness:
-    """Return 200 when the link to TWS is up, the book is reconciled, and clients can be told the news, else 503."""
+    """Return 200 if the link to TWS is up, the book is reconciled and the feed works, else 503."""
     figures = await ask_desk(found)
     why_not = not_ready(found, figures)
     if why_not or figures.health is None:
@@ -113,9 +113,9 @@ async def ready(found: AppServices) -> Readiness:
     return Readiness(link=figures.health.link.value)
 
 
-@router.get("/detailed", dependencies=[needs(Role.VIEWER, "health")], summary="How everything is")
+@router.get("/detailed", dependencies=[needs(Role.VIEWER, "health")], summary="Show the health of all parts")
 async def detailed(found: AppServices) -> DetailedHealth:
-    """Return how each part is, what is wrong, and how long the steps take that matter."""
+    """Return the state of each part, its faults, and the durations of important steps."""
     figures = await ask_desk(found)
     parts = components(found, figures)
     return DetailedHealth(
@@ -135,14 +135,14 @@ async def detailed(found: AppServices) -> DetailedHealth:
 @router.get(
     "/metrics",
     dependencies=[needs(Role.VIEWER, "health")],
-    summary="Metrics, as JSON or for Prometheus",
+    summary="Show metrics, as JSON or for Prometheus",
     responses={200: {"content": {"text/plain": {}, "application/json": {}}}},
     response_class=Response,
 )
 async def metrics(request: Request, found: AppServices) -> Response:
-    """Return all figures of this server and of the desk: as JSON when `Accept` asks for it, else for Prometheus.
+    """Return the metrics of this server and of the desk: as JSON if `Accept` asks for it, else for Prometheus.
 
-    Each of several servers answers for itself; `worker` tells which one.
+    Each of several web servers reports its own metrics; `worker` names the server.
     """
     collector = _collector(found, await ask_desk(found))
     if "application/json" in request.headers.get("accept", ""):
@@ -183,7 +183,7 @@ def _worst(parts: dict[str, Component]) -> Literal["ok", "degraded", "down"]:
 
 
 def _public(health: DeskHealth) -> dict[str, Any]:
-    """Return a desk's health without the place of its files."""
+    """Return a desk's health without the paths of its files."""
     found = plain(health)
     found["journal"] = health.journal.rpartition("/")[2]
     return found

@@ -1,4 +1,4 @@
-"""Instruments: what there is to trade, by a word or by name."""
+"""Instruments: search them, and show one."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ router = api_router("instruments")
 @router.get("/instruments", summary="Search instruments")
 async def search(
     desk: TheDesk,
-    text: Annotated[str, Query(min_length=1, max_length=64, description="of a symbol or name", examples=["AAPL"])],
+    text: Annotated[str, Query(min_length=1, max_length=64, description="part of a symbol or name", examples=["AAPL"])],
 ) -> Listing[MatchAnswer]:
-    """Return what TWS has whose symbol or name is like the text; new questions go to TWS once a second."""
+    """Search TWS for instruments by symbol or name; TWS accepts one new search a second."""
     found = [MatchAnswer.model_validate(match) for match in await desk.aio.search_instruments(text)]
     return Listing(items=found, total=len(found))
 
 
-@router.get("/instruments/{symbol}", summary="One instrument")
+@router.get("/instruments/{symbol}", summary="Show an instrument")
 async def instrument(
     symbol: Annotated[str, Path(min_length=1, max_length=64, description="the instrument's id", examples=["AAPL"])],
     desk: TheDesk,
 ) -> InstrumentAnswer:
-    """Return what TWS knows of an instrument: tick size, multiplier, hours."""
+    """Return the terms of an instrument from TWS: tick size, multiplier, hours."""
     return InstrumentAnswer.model_validate(await desk.aio.instrument(symbol))

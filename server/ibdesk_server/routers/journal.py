@@ -1,4 +1,4 @@
-"""The journal: every event that reached the engine, and what it did about it."""
+"""The journal: every event that reached the engine, and the engine's actions."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ EarlierJournal = Annotated[
     str,
     Query(max_length=100, pattern=r"^[A-Za-z0-9._-]*$", description="an earlier journal; `/journals` lists them"),
 ]
-Rows = Annotated[int, Query(ge=1, le=1_000, description="how many rows a page has at most", examples=[100])]
+Rows = Annotated[int, Query(ge=1, le=1_000, description="maximum number of rows in a page", examples=[100])]
 
 
-@router.get("/journal", summary="What reached the engine, and what it did")
+@router.get("/journal", summary="List the events of a journal")
 async def journal(
     request: Request,
     response: Response,
@@ -34,16 +34,18 @@ async def journal(
     cursor: Cursor = None,
     kind: Annotated[
         list[str] | None,
-        Query(max_length=50, description=f"only of these kinds: {', '.join(EVENT_KINDS)}", examples=[["fill"]]),
+        Query(max_length=50, description=f"only events of these kinds: {', '.join(EVENT_KINDS)}", examples=[["fill"]]),
     ] = None,
-    order_id: Annotated[str, Query(max_length=200, description="only about this order")] = "",
+    order_id: Annotated[str, Query(max_length=200, description="only events about this order")] = "",
     run_id: Annotated[str, Query(max_length=200, description="only of this run; `manual` for orders by hand")] = "",
     since: Since = None,
     until: Until = None,
-    sort: Annotated[Literal["number", "-number"], Query(description="minus for the newest first")] = "-number",
+    sort: Annotated[
+        Literal["number", "-number"], Query(description="sort order; a minus means newest first")
+    ] = "-number",
     journal: EarlierJournal = "",
 ) -> JournalAnswer:
-    """Return a page of the journal; what happened in the last 50 ms may be missing."""
+    """Return a page of the journal; events of the last 50 ms may be missing."""
     newest_first, number = sort == "-number", numbered(cursor)
     page = await desk.aio.journal(
         after=0 if newest_first else number,
@@ -72,9 +74,9 @@ async def journal(
     return JournalAnswer(items=rows, next=following)
 
 
-@router.get("/journals", summary="The journals of this desk")
+@router.get("/journals", summary="List the journals of this desk")
 async def journals(desk: TheDesk, limit: Rows = 100) -> Listing[JournalInfoAnswer]:
-    """Return the journals that lie beside the present one, the newest first."""
+    """Return the journals in the folder of the present one, newest first."""
     found = await desk.aio.journals(limit=limit)
     items = [
         JournalInfoAnswer(
@@ -98,12 +100,12 @@ def numbered(cursor: str | None) -> int:
     """Return the number of the event at which a page begins, 0 for the first page.
 
     Raises:
-        HTTPException: 422, if the cursor is none of a journal.
+        HTTPException: 422, if the cursor does not belong to a journal.
     """
     if cursor is None:
         return 0
     if not (cursor.isascii() and cursor.isdecimal() and 0 < int(cursor) <= _LAST_NS):
-        raise HTTPException(422, "this cursor is none of a journal: use the `next` of a page as it is")
+        raise HTTPException(422, "this cursor does not belong to a journal: use the `next` of a page unchanged")
     return int(cursor)
 
 

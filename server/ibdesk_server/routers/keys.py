@@ -1,4 +1,4 @@
-"""How programs come in: keys with a role, narrowed to what they need, for a limited time. For admins."""
+"""API keys of programs, with a role, scopes and a limited lifetime. For admins."""
 
 from __future__ import annotations
 
@@ -18,45 +18,46 @@ router = api_router("keys", role=Role.ADMIN)
 
 _Scopes = Annotated[
     list[Annotated[str, Field(max_length=40)]] | None,
-    Field(max_length=40, description="areas the key is narrowed to, alone or with :read or :write; null for none"),
+    Field(
+        max_length=40,
+        description="areas that the key is limited to, each optionally with :read or :write; null means no limit",
+    ),
 ]
 
 
 class KeyAnswer(ApiAnswer):
-    """What is known of a key, which is all but the key."""
+    """The data of a key, without the key itself."""
 
     name: str = Field(examples=["grafana"])
-    prefix: str = Field(description="stands in the key after `ibk_`", examples=["k3v8t2q9"])
+    prefix: str = Field(description="the part of the key after `ibk_`", examples=["k3v8t2q9"])
     role: Role = Field(examples=[Role.VIEWER.value])
     scopes: list[str] | None = Field(examples=[["feed", "orders:read"]])
     created_by: str = Field(examples=["ann"])
     created_at: Moment
     expires_at: Moment
-    used_at: Moment | None = Field(description="when it was last used, to the minute; null for never")
+    used_at: Moment | None = Field(description="time of the last use, to the minute; null if never used")
     revoked: bool
 
 
 class NewKeyAnswer(KeyAnswer):
-    """A new key, shown this once."""
+    """A new key, which is shown only once."""
 
-    key: str = Field(repr=False, description="keep it: it is not shown again")
+    key: str = Field(repr=False, description="the key; store it, because it is not shown again")
 
 
 class NewKey(BaseModel):
-    """A key to be."""
+    """The request for a new key."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(max_length=64, examples=["grafana"])
     role: Role = Field(Role.VIEWER, examples=[Role.VIEWER.value])
     scopes: _Scopes = Field(None, examples=[["feed", "orders:read"]])
-    expires: str = Field(
-        "90d", max_length=40, description="how long it is good for: 90d, 12h, or ISO 8601", examples=["90d"]
-    )
+    expires: str = Field("90d", max_length=40, description="lifetime: 90d, 12h, or ISO 8601", examples=["90d"])
 
     @property
     def days(self) -> float:
-        """Return how long it is good for, in days."""
+        """Return the lifetime in days."""
         return parse_duration(self.expires) / 86_400
 
     @field_validator("expires")
@@ -66,15 +67,15 @@ class NewKey(BaseModel):
         return text
 
 
-@router.get("/keys", summary="All keys")
+@router.get("/keys", summary="List keys")
 async def keys(security: TheSecurity) -> list[KeyAnswer]:
-    """Return the keys that were ever made, the oldest first; none can be read from it."""
+    """Return the data of all keys ever created, oldest first."""
     return [KeyAnswer(**_facts(key)) for key in await security.aside(security.keys.all)]
 
 
-@router.post("/keys", status_code=201, summary="Make a key")
+@router.post("/keys", status_code=201, summary="Create a key")
 async def create(given: NewKey, caller: Caller, security: TheSecurity) -> NewKeyAnswer:
-    """Make a key and return it, this once."""
+    """Create a key and return it; it is not shown again."""
     secret, key = await security.change(
         security.keys.create, given.name, given.role, days=given.days, scopes=given.scopes, by=caller.name
     )
@@ -86,7 +87,7 @@ async def revoke(
     name: Annotated[str, Path(min_length=1, max_length=64, description="name or prefix", examples=["grafana"])],
     security: TheSecurity,
 ) -> KeyAnswer:
-    """Revoke a key permanently; its name stays taken, so that the record of what it did stays clear."""
+    """Revoke a key permanently. Its name cannot be reused, so that the audit log stays unambiguous."""
     return KeyAnswer(**_facts(await security.change(security.keys.revoke, name)))
 
 

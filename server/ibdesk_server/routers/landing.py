@@ -1,4 +1,4 @@
-"""What stands at the root: a page that says whether the engine is there, and where to go on."""
+"""The landing page: whether the engine is reachable, and links."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ router = APIRouter(tags=["session"], route_class=StrictRoute)
 
 
 class Landing(BaseModel):
-    """What this server is; whoever is known is told about the engine, too."""
+    """What this server is, and for authenticated callers the state of the engine."""
 
     name: Literal["ibdesk"] = "ibdesk"
-    description: str = Field("/openapi.json", description="the description of the interface")
-    health: str = Field("/health/detailed", description="how everything is")
-    engine: str | None = Field(description="`here`, or why not; null for callers that are not known", examples=["here"])
+    description: str = Field("/openapi.json", description="path of the API documentation")
+    health: str = Field("/health/detailed", description="path of the health report")
+    engine: str | None = Field(
+        description="`here`, or why not; null for callers that are not authenticated", examples=["here"]
+    )
 
 
-@router.get("/", summary="What is this?", response_model=Landing)
+@router.get("/", summary="Show the landing page", response_model=Landing)
 async def landing(request: Request, found: AppServices) -> Response:
-    """Return what this server is: a page for browsers, JSON for programs. Needs no key."""
+    """Return a page for browsers, JSON for programs. Needs no key."""
     is_known = await found.security.identify(request.headers) is not None
     why_not = (await ask_desk(found)).why_not if is_known else ""
     if not wants_page(request):
@@ -39,6 +41,6 @@ async def landing(request: Request, found: AppServices) -> Response:
     elif why_not:
         content = f'<p class="bad">{escape(why_not[:1].upper() + why_not[1:])}.</p>'
     else:
-        content = '<p class="good">The engine is here.</p>'
-    links = '<p><a href="/docs">The API</a> · <a href="/health/detailed">How everything is</a></p>'
+        content = '<p class="good">The engine is running.</p>'
+    links = '<p><a href="/docs">The API</a> · <a href="/health/detailed">Health</a></p>'
     return page("ibdesk", content + (links if is_known else ""))

@@ -1,4 +1,4 @@
-"""Prices: the best bid and ask, the bars being traded on, and history."""
+"""Prices: quotes, live bars and history."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ router = api_router("market")
 Instrument = Annotated[str, Path(min_length=1, max_length=64, description="the instrument's id", examples=["AAPL"])]
 Interval = Annotated[str, Query(max_length=20, description="length of a bar", examples=["5 secs"])]
 LongInterval = Annotated[str, Query(max_length=20, description="length of a bar", examples=["1 day"])]
-Count = Annotated[int, Query(ge=1, le=10_000, description="how many bars; the newest are kept", examples=[100])]
+Count = Annotated[int, Query(ge=1, le=10_000, description="number of bars; the newest are returned", examples=[100])]
 
 
-@router.get("/quotes", summary="The best bid and ask of everything watched")
+@router.get("/quotes", summary="List quotes")
 async def quotes(
     desk: TheDesk,
     cache: TheCache,
@@ -33,7 +33,7 @@ async def quotes(
     symbol: Symbol = None,
     max_age: MaxAge = 0,
 ) -> Listing[QuoteAnswer]:
-    """Return the last quotes; `at` says when each was heard."""
+    """Return the last quotes of all subscribed instruments; `at` is the time of each."""
 
     async def ask() -> Listing[QuoteAnswer]:
         found = narrowed(await desk.aio.quotes(), symbol=symbol)
@@ -49,7 +49,7 @@ async def quotes(
     return await fresh_enough(knowledge, ask, max_age=max_age, response=response)
 
 
-@router.get("/bars/{symbol}", summary="Bars of this session")
+@router.get("/bars/{symbol}", summary="List the bars of this session")
 async def bars(
     desk: TheDesk,
     cache: TheCache,
@@ -60,9 +60,9 @@ async def bars(
     count: Count = 500,
     max_age: MaxAge = 0,
 ) -> Listing[BarAnswer]:
-    """Return the last closed bars of an instrument that a run watches, the newest last.
+    """Return the last closed bars of an instrument that a run watches, newest last.
 
-    While the desk cannot be reached there may be fewer of them than asked for: the newest 300.
+    While the desk cannot be reached, at most the newest 300 are available.
     """
 
     def told(bars: Cached) -> Listing[BarAnswer]:
@@ -81,7 +81,7 @@ async def bars(
     return await fresh_enough(knowledge, ask, max_age=max_age, response=response)
 
 
-@router.get("/history/{symbol}", summary="Past bars, asked of TWS")
+@router.get("/history/{symbol}", summary="Request past bars from TWS")
 async def history(
     desk: TheDesk,
     cache: TheCache,
@@ -91,7 +91,7 @@ async def history(
     count: Count = 300,
     max_age: MaxAge = 0,
 ) -> Listing[BarAnswer]:
-    """Return bars from before now, the newest last. It takes as long as TWS takes, which lets only so many ask."""
+    """Return past bars, newest last. The duration depends on TWS, which limits the rate of such requests."""
     knowledge = _remembered(cache, f"history:{symbol}:{bar}:{count}")
     ask = functools.partial(_asked, functools.partial(desk.aio.history, symbol, bar=bar, count=count))
     return await fresh_enough(knowledge, ask, max_age=max_age, response=response)
@@ -102,6 +102,6 @@ def _remembered(cache: Cache, key: str) -> Knowledge[BarAnswer]:
 
 
 async def _asked(question: Callable[[], Awaitable[pl.DataFrame]]) -> Listing[BarAnswer]:
-    """Return the bars that the desk answers with."""
+    """Return the bars of the desk's answer."""
     found = await question()
     return Listing[BarAnswer](items=items_of(BarAnswer, found), total=found.height)

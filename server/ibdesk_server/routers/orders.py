@@ -1,4 +1,4 @@
-"""Orders: those there are, and those that people place, change and cancel."""
+"""Orders: list, place, change and cancel them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from ibdesk_server.security.principal import Role
 router = api_router("orders")
 
 OrderId = Annotated[
-    str, Path(min_length=1, max_length=200, description="the order's own id", examples=["EmaCross-t4x7k2-1"])
+    str, Path(min_length=1, max_length=200, description="the order's id", examples=["EmaCross-t4x7k2-1"])
 ]
 _VERSION = pl.col("version").cast(pl.String)
 Price = Annotated[float | None, Field(allow_inf_nan=False, strict=True)]
 
 
 class PlaceRequest(BaseModel):
-    """An order by hand: at the market, unless a limit or stop price says otherwise."""
+    """An order by hand: a market order unless a limit or stop price is given."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -43,24 +43,26 @@ class PlaceRequest(BaseModel):
     quantity: float = Field(
         gt=0, le=1e12, allow_inf_nan=False, strict=True, description="shares or contracts", examples=[100]
     )
-    limit: Price = Field(None, description="not worse than this price", examples=[187.4])
-    stop: Price = Field(None, description="only once the market trades at this price or through it", examples=[None])
+    limit: Price = Field(None, description="limit price: fill only at this price or better", examples=[187.4])
+    stop: Price = Field(
+        None, description="stop price: active only once the market trades at this price or through it", examples=[None]
+    )
     time_in_force: Literal["day", "gtc", "ioc"] = Field(
-        "day", description="to the end of the day, until cancelled, or at once", examples=["day"]
+        "day", description="time in force: end of day, until cancelled, or immediate", examples=["day"]
     )
     outside_regular_hours: bool = Field(
-        False, strict=True, description="may trade before and after the regular session too; needs a limit or stop"
+        False, strict=True, description="may also trade outside the regular session; needs a limit or stop"
     )
     when_closed: Literal["usual", "deny", "hold", "send"] = Field(
         "usual",
-        description="while its market is closed: denied, held here to pass the gate again at the open, or sent; usual "
+        description="what to do while its market is closed: deny, hold until the open and check again, or send; usual "
         "holds a market order that opens a position and sends all others",
         examples=["usual"],
     )
 
 
 class ModifyRequest(BaseModel):
-    """New terms of an order; what is not named stays."""
+    """New terms of an order; terms not given stay the same."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"limit": 187.35}]})
 
@@ -70,14 +72,14 @@ class ModifyRequest(BaseModel):
         le=1e12,
         allow_inf_nan=False,
         strict=True,
-        description="all of it, what is filled included",
+        description="total quantity, including the filled part",
         examples=[100],
     )
     limit: Price = Field(None, examples=[187.35])
     stop: Price = Field(None, examples=[None])
 
 
-@router.get("/orders", summary="Orders, open and closed")
+@router.get("/orders", summary="List orders")
 async def orders(
     desk: TheDesk,
     pages: Pages,
@@ -90,10 +92,12 @@ async def orders(
     until: Until = None,
     sort: Annotated[
         Literal["created_at", "-created_at", "updated_at", "-updated_at"],
-        Query(description="minus for the newest first; orders that change while pages are read move by `updated_at`"),
+        Query(
+            description="sort order; a minus means newest first. With `updated_at`, orders that change between pages move"
+        ),
     ] = "-created_at",
 ) -> Listing[OrderAnswer]:
-    """Return the orders of this desk, also those of its earlier journals; a span is that of `created_at`."""
+    """Return the orders of this desk, including earlier journals; time filters apply to `created_at`."""
     found = narrowed(
         await desk.aio.orders(),
         time="created_at",
@@ -116,10 +120,12 @@ async def place(
     idempotency: TheIdempotencyStore,
     key: IdempotencyKey = None,
 ) -> OrderAnswer:
-    """Place an order by hand; it passes the same risk gate as those of strategies and belongs to the book `manual`.
+    """Place an order by hand. It passes the same risk gate as orders of strategies and belongs to the book `manual`.
 
     The answer comes once its bytes were given to the socket. With an `Idempotency-Key`, which the desk's journal
     keeps, it is placed once however often it is sent. An order that a risk rule denies is a problem whose `facts` name
+    The answer is sent once the order's bytes are written to the socket. With an `Idempotency-Key`, which the desk's
+    journal stores, repeated requests place one order. If a risk rule denies the order, the `facts` of the problem name
     the rule, its limit, and the figure that breaks it.
     """
     async with idempotency.once(OrderAnswer, asker=caller.name, operation="order", key=key, asked=request) as once:
@@ -137,7 +143,7 @@ async def place(
                 by=caller.name,
             )
             once.answer = _answer(placed)
-            # The desk itself knows the key of an order that was placed through another machine.
+            # The desk knows the keys of orders that were placed through other machines.
             if placed.correlation_id != correlation_id.get():
                 response.headers.update(REPLAYED)
         else:
@@ -149,14 +155,14 @@ async def place(
 
 @router.delete("/orders", status_code=202, dependencies=[needs(Role.TRADER)], summary="Cancel all open orders")
 async def cancel_all(caller: Caller, desk: TheDesk, owner: Owner = None, symbol: Symbol = None) -> CancelAllAnswer:
-    """Ask the venue to cancel what is left of every open order, or of those of one owner or instrument."""
+    """Ask the venue to cancel every open order, or those of one owner or instrument."""
     count = await desk.aio.cancel_all(owner=owner or "", symbol=symbol or "", by=caller.name)
     return CancelAllAnswer(cancelling=count)
 
 
-@router.get("/orders/{order_id}", summary="One order")
+@router.get("/orders/{order_id}", summary="Show an order")
 async def order(order_id: OrderId, desk: TheDesk, response: Response) -> OrderAnswer:
-    """Return the order as it stands; its `ETag` is good for `If-Match` of a change."""
+    """Return the order's present state; use its `ETag` as `If-Match` of a change."""
     found = await _order(desk, order_id)
     response.headers["ETag"] = _tag(found)
     return found
@@ -174,15 +180,16 @@ async def modify(
         str | None,
         Header(
             max_length=500,
-            description="the `ETag` of the order as you have seen it",
+            description="the `ETag` of the order when you read it",
             examples=['"3"'],
         ),
     ] = None,
 ) -> OrderAnswer:
-    """Ask the venue for other terms of an open order, also of a strategy's.
+    """Ask the venue to change the terms of an open order, including a strategy's.
 
     The answer is the order as it is: it keeps its terms until the venue agrees to new ones. With `If-Match`, nothing
-    is asked if the order has changed since it was seen (412): a fill that came meanwhile, or somebody else's change.
+    The answer is the order's present state: its terms change only when the venue confirms. With `If-Match`, the request
+    is refused (412) if the order has changed since you read it, for example by a fill or another caller's change.
     """
     seen = await _order(desk, order_id)
     require_unchanged(request, f'"{seen.version}"', what=f"order {order_id}")
@@ -191,7 +198,7 @@ async def modify(
         quantity=change.quantity,
         limit=change.limit,
         stop=change.stop,
-        # Between the look and this word it may change, too: the desk compares once more.
+        # The order may change between this check and the command: the desk compares again.
         seen=None if if_match in {None, "*"} else int(seen.version),
         by=caller.name,
     )

@@ -1,4 +1,4 @@
-"""Risk: the limits of the gate, how much of them is used, and the word that halts or resumes trading."""
+"""Risk: the limits of the gate, their use, halt and resume."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ router = api_router("risk")
 
 
 class Reason(BaseModel):
-    """Why; it goes on the record."""
+    """A reason, which is recorded."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -30,14 +30,14 @@ class Reason(BaseModel):
     reason: str = Field(
         min_length=1,
         max_length=500,
-        # Control characters would act on the terminal that shows the reason.
+        # Control characters would affect the terminal that shows the reason.
         pattern=r"^[^\x00-\x1f\x7f-\x9f]*$",
         examples=["the spread of AAPL looks wrong"],
     )
 
 
 class HaltRequest(Reason):
-    """Why trading is halted, where, and what remains possible there."""
+    """The reason, scope and kind of a trading halt."""
 
     scope: str = Field(
         "desk",
@@ -48,13 +48,13 @@ class HaltRequest(Reason):
     )
     state: Literal["reducing", "halted"] = Field(
         "halted",
-        description="what remains possible: reducing and protecting, or what risk.halt_keeps_protection says",
+        description="what stays allowed: reducing and protective orders, or what risk.halt_keeps_protection says",
         examples=["halted"],
     )
 
 
 class ResumeRequest(Reason):
-    """Which halt is lifted, and why."""
+    """The halt to lift, and the reason."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"id": "20261130-143000-3", "reason": "the spread was right"}]}
@@ -64,7 +64,7 @@ class ResumeRequest(Reason):
 
 
 class LimitsRequest(BaseModel):
-    """Limits to be changed, by name; null switches one off, and those not named stay."""
+    """Limits to change, by name; null switches one off, the others stay the same."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -77,7 +77,7 @@ class LimitsRequest(BaseModel):
 
 
 class OutsideTrade(BaseModel):
-    """What was traded outside the desk, and of whose position; an empty `run_id` is of all who hold it."""
+    """A trade outside the desk, and the run whose position it closed; an empty `run_id` means all runs that hold it."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"symbol": "AAPL"}]})
 
@@ -85,19 +85,19 @@ class OutsideTrade(BaseModel):
     run_id: str = Field("", max_length=200, examples=["EmaCross-t4x7k2"])
 
 
-@router.get("/risk", summary="Limits, exposures, and whether trading is halted")
+@router.get("/risk", summary="Show limits, exposures and halts")
 async def risk(
     desk: TheDesk,
-    owner: Annotated[str | None, Query(max_length=200, description="only the exposures of this run")] = None,
+    owner: Annotated[str | None, Query(max_length=200, description="only exposures of this run")] = None,
 ) -> RiskAnswer:
-    """Return the limits of the risk gate and how much of them is used."""
+    """Return the limits of the risk gate and their use."""
     found = _answer(await desk.aio.risk())
     if owner is None:
         return found
     return found.model_copy(update={"exposures": [each for each in found.exposures if each.owner == owner]})
 
 
-@router.get("/risk/controls", summary="Which risk controls there are, who names them, and which test shows each")
+@router.get("/risk/controls", summary="List the risk controls, their sources and tests")
 async def controls() -> list[ControlAnswer]:
     """Return the table of `docs/risk-controls.md`: controls of FIA, SEC and RTS 6, and what is not covered."""
     return [ControlAnswer(**msgspec.to_builtins(control)) for control in CONTROLS]
@@ -105,23 +105,23 @@ async def controls() -> list[ControlAnswer]:
 
 @router.patch("/risk/limits", dependencies=[needs(Role.ADMIN)], summary="Change limits")
 async def change_limits(request: LimitsRequest, caller: Caller, desk: TheDesk) -> RiskAnswer:
-    """Change limits of the risk gate at run time; they hold also after a restart, until the settings are changed."""
+    """Change limits of the risk gate at run time. They persist over restarts, until the settings change."""
     return _answer(await desk.aio.change_limits(dict(request.limits), by=caller.name))
 
 
 @router.post(
     "/risk/halt",
     dependencies=[needs(Role.TRADER)],
-    summary="Let no order out that does not reduce a position",
+    summary="Halt trading",
 )
 async def halt(request: HaltRequest, caller: Caller, desk: TheDesk) -> HaltAnswer:
-    """Halt trading until somebody lifts this halt; what would open a position is cancelled and denied."""
+    """Halt trading until this halt is lifted. Open orders that would open a position are cancelled, new ones denied."""
     return _halt(await desk.aio.halt(request.reason, scope=request.scope, state=request.state, by=caller.name))
 
 
 @router.post("/risk/resume", dependencies=[needs(Role.TRADER)], status_code=204, summary="Lift a halt")
 async def resume(request: ResumeRequest, caller: Caller, desk: TheDesk) -> None:
-    """Lift the halt of this id, once, and no other; strategies trade again when none holds."""
+    """Lift the halt with this id. Strategies trade again once no halt is left."""
     await desk.aio.resume(request.reason, id=request.id, by=caller.name)
 
 
@@ -140,10 +140,13 @@ def _halt(found: HaltInfo) -> HaltAnswer:
     "/risk/accept",
     dependencies=[needs(Role.TRADER)],
     status_code=204,
-    summary="Book trades made outside the desk to the runs whose positions they closed",
+    summary="Accept trades made outside the desk",
 )
 async def accept_external(request: OutsideTrade, caller: Caller, desk: TheDesk) -> None:
-    """Book such trades at their price; the runs may order in the instrument again. See `uncovered` of the risk."""
+    """Book the trades, at their price, to the runs whose positions they closed; see `uncovered` of `/risk`.
+
+    These runs may then order in the instrument again.
+    """
     await desk.aio.accept_external(request.symbol, run_id=request.run_id, by=caller.name)
 
 

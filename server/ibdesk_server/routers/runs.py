@@ -1,4 +1,4 @@
-"""Runs: strategies that trade, or have traded."""
+"""Runs of strategies, present and past."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ router = api_router("runs")
 
 RunId = Annotated[
     str,
-    Path(min_length=1, max_length=200, description="as given when it was started", examples=["EmaCross-t4x7k2"]),
+    Path(min_length=1, max_length=200, description="id from the answer that started it", examples=["EmaCross-t4x7k2"]),
 ]
 
 
 class StartRequest(BaseModel):
-    """Which strategy to run, how, and on what."""
+    """The strategy to run, its instruments and its parameters."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -56,31 +56,33 @@ class StartRequest(BaseModel):
     file: str = Field(
         max_length=100,
         pattern=STRATEGY_FILE,
-        description="name of a file of the server's strategies folder",
+        description="name of a file in the server's strategy folder",
         examples=["ema_cross.py"],
     )
     parameters: dict[str, Any] = Field(
-        {}, description="those not given have their defaults", examples=[{"fast": 12, "slow": 26, "size": 100}]
+        {},
+        description="parameters by name; the others have their defaults",
+        examples=[{"fast": 12, "slow": 26, "size": 100}],
     )
     symbols: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(
         min_length=1, max_length=1_000, examples=[["AAPL", "MSFT"]]
     )
-    bar: str = Field("5 secs", max_length=20, description="the interval of the bars", examples=["5 secs"])
+    bar: str = Field("5 secs", max_length=20, description="interval of the bars", examples=["5 secs"])
     warm_up: int = Field(
-        300, ge=0, le=100_000, strict=True, description="how many past bars its features begin with", examples=[300]
+        300, ge=0, le=100_000, strict=True, description="number of past bars that warm up the features", examples=[300]
     )
     name: str = Field(
         "",
         max_length=40,
         pattern="^[A-Za-z0-9_-]*$",
-        description="for a second run of a strategy on the same instrument, on purpose; without one, a strategy that "
-        "runs already is not started twice",
+        description="set it to run a strategy twice on the same instrument; without it, a strategy that is running "
+        "is not started again",
         examples=[""],
     )
     budget: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]] | None = Field(
         None,
         max_length=20,
-        description="limits of this run beside those of the account, by name: max_order, max_position, max_notional, "
+        description="limits of this run in addition to the account's, by name: max_order, max_position, max_notional, "
         "max_gross_exposure, max_net_exposure, max_open_orders, max_orders_per_minute, max_cancels_per_minute, "
         "max_daily_loss, max_drawdown",
         examples=[{"max_daily_loss": 500, "max_position": 1_000}],
@@ -88,14 +90,14 @@ class StartRequest(BaseModel):
     run_id: str = Field(
         "",
         max_length=200,
-        description="a run that an earlier desk left, or that has ended, to be taken over: its book, orders and state "
-        "go on with what is asked for here",
+        description="id of an orphaned or ended run to continue: its book, orders and state are kept, with the "
+        "parameters given here",
         examples=[""],
     )
 
 
 class ParametersRequest(BaseModel):
-    """Parameters to be changed, by name; those not named stay."""
+    """Parameters to change, by name; the others stay the same."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"parameters": {"size": 50}}]})
 
@@ -103,14 +105,14 @@ class ParametersRequest(BaseModel):
 
 
 class RunStopRequest(BaseModel):
-    """How to stop a run; the same may stand in the query."""
+    """How to stop a run; the query may say the same."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"flatten": True}]})
 
     flatten: bool = Field(False, description="also close its positions at the market", examples=[True])
 
 
-@router.get("/runs", summary="Strategies that run or have run")
+@router.get("/runs", summary="List runs")
 async def runs(
     desk: TheDesk,
     pages: Pages,
@@ -118,11 +120,11 @@ async def runs(
         Literal["running", "stopped", "failed", "orphaned"] | None,
         Query(description="only in this state", examples=["running"]),
     ] = None,
-    sort: Annotated[Literal["started_at", "-started_at"], Query(description="minus for the newest first")] = (
-        "-started_at"
-    ),
+    sort: Annotated[
+        Literal["started_at", "-started_at"], Query(description="sort order; a minus means newest first")
+    ] = ("-started_at"),
 ) -> Listing[RunAnswer]:
-    """Return the runs of this desk, also those of its earlier journals."""
+    """Return the runs of this desk, including those of earlier journals."""
     found = {run.run_id: run for run in await desk.aio.runs() if state is None or run.state == state}
     rows = [(run_id, run.started_ns) for run_id, run in found.items()]
     frame = pl.DataFrame(rows, schema={"run_id": pl.String, "started_at": pl.Datetime("ns", "UTC")}, orient="row")
@@ -140,7 +142,7 @@ async def start(
     idempotency: TheIdempotencyStore,
     key: IdempotencyKey = None,
 ) -> RunAnswer:
-    """Start a strategy on some instruments; it is warmed up from history first."""
+    """Start a strategy on some instruments, after a warm-up from history."""
     async with idempotency.once(RunAnswer, asker=caller.name, operation="run", key=key, asked=request) as once:
         if once.answer is None:
             once.answer = await _start(request, desk, folder, by=caller.name)
@@ -150,15 +152,15 @@ async def start(
     return once.answer
 
 
-@router.get("/runs/{run_id}", summary="One run")
+@router.get("/runs/{run_id}", summary="Show a run")
 async def run(run_id: RunId, desk: TheDesk) -> RunAnswer:
-    """Return what the run was started with and how it is."""
+    """Return the run's start parameters and its state."""
     return await _run(desk, run_id)
 
 
-@router.get("/runs/{run_id}/state", summary="A run from inside")
+@router.get("/runs/{run_id}/state", summary="Show the inner state of a run")
 async def state(run_id: RunId, desk: TheDesk) -> RunStateAnswer:
-    """Return what the strategy keeps, and for each instrument what it holds, saw and ordered."""
+    """Return the strategy's stored state, and for each instrument its position, last bar, features and orders."""
     await _run(desk, run_id)
     found = await desk.aio.run_state(run_id)
     return RunStateAnswer(
@@ -172,7 +174,7 @@ async def state(run_id: RunId, desk: TheDesk) -> RunStateAnswer:
     )
 
 
-@router.get("/runs/{run_id}/log", summary="What a run said, did and suffered")
+@router.get("/runs/{run_id}/log", summary="List the log of a run")
 async def log(
     run_id: RunId,
     request: Request,
@@ -182,7 +184,7 @@ async def log(
     cursor: Cursor = None,
     journal: EarlierJournal = "",
 ) -> RunLogAnswer:
-    """Return the newest lines of a run's log, the oldest of them first; the next page has older ones."""
+    """Return the newest lines of a run's log, oldest first; the next page has older ones."""
     found = await desk.aio.run_log(run_id, limit=limit, before=numbered(cursor), journal=journal)
     lines = [
         LogLineAnswer(number=line.number, at=moment(line.at_ns), severity=line.severity, text=line.text)
@@ -195,7 +197,7 @@ async def log(
 
 @router.patch("/runs/{run_id}/parameters", dependencies=[needs(Role.TRADER)], summary="Change parameters of a run")
 async def change_parameters(run_id: RunId, request: ParametersRequest, caller: Caller, desk: TheDesk) -> RunAnswer:
-    """Have a run go on with other parameters from its next bar on; a wrong one refuses them all."""
+    """Change parameters of a run from its next bar on. If one is not valid, none is changed."""
     await _run(desk, run_id)
     return _answer(await desk.aio.change_parameters(run_id, dict(request.parameters), by=caller.name))
 
@@ -206,12 +208,12 @@ async def stop(
     caller: Caller,
     desk: TheDesk,
     request: RunStopRequest | None = None,
-    flatten: Annotated[bool | None, Query(description="as in the body", examples=[True])] = None,
+    flatten: Annotated[bool | None, Query(description="the same as in the body", examples=[True])] = None,
 ) -> RunAnswer:
-    """Stop a run; its open orders are cancelled, and its positions closed where `flatten` says so."""
+    """Stop a run and cancel its open orders; `flatten` also closes its positions."""
     asked = {each for each in (flatten, None if request is None else request.flatten) if each is not None}
     if len(asked) > 1:
-        raise HTTPException(422, "flatten is true in one of body and query and false in the other: say it once")
+        raise HTTPException(422, "flatten differs between body and query: give it once")
     await _run(desk, run_id)
     await desk.aio.stop(run_id, flatten=True in asked, by=caller.name)
     return await _run(desk, run_id)

@@ -1,4 +1,4 @@
-"""How a browser gets in and out: a one-time address, or an access token, becomes a cookie."""
+"""Browser logins: a one-time URL or an access token is exchanged for a cookie."""
 
 from __future__ import annotations
 
@@ -16,32 +16,34 @@ from ibdesk_server.strict import StrictRoute
 router = APIRouter(tags=["session"], route_class=StrictRoute)
 
 
-@router.get("/login", status_code=303, response_class=RedirectResponse, summary="Log a browser in, once")
+@router.get("/login", status_code=303, response_class=RedirectResponse, summary="Log a browser in by a one-time code")
 async def login(
-    code: Annotated[str, Query(max_length=200, description="the one-time code that the server printed")],
+    code: Annotated[str, Query(max_length=200, description="one-time code printed by `ibdesk login`")],
     login_service: TheLoginService,
     settings: TheSettings,
 ) -> RedirectResponse:
-    """Exchange a code for a cookie and go on; the code is then used up."""
+    """Exchange a one-time code for a cookie and redirect."""
     session = await login_service.open_session(code)
     if session is None:
-        raise HTTPException(401, "this login has been used or has run out: ask the server for another")
+        raise HTTPException(401, "this login link has been used or has expired: ask the server for another")
     response = RedirectResponse(settings.server.landing, 303)
     _give_cookie(response, session, settings)
     return response
 
 
-@router.post("/session", status_code=204, dependencies=[needs(Role.VIEWER)], summary="Log a browser in by its token")
+@router.post(
+    "/session", status_code=204, dependencies=[needs(Role.VIEWER)], summary="Log a browser in by its access token"
+)
 async def begin(caller: Caller, login_service: TheLoginService, settings: TheSettings) -> Response:
-    """Give the browser of somebody who has logged in by password a cookie, for what can send no header."""
+    """Set a cookie for a user who has logged in by password, for requests that cannot send headers."""
     response = Response(status_code=204)
     _give_cookie(response, await login_service.begin_session(caller), settings)
     return response
 
 
-@router.post("/logout", status_code=204, dependencies=[needs(Role.VIEWER)], summary="End a browser's login")
+@router.post("/logout", status_code=204, dependencies=[needs(Role.VIEWER)], summary="Log a browser out")
 async def logout(request: Request, login_service: TheLoginService, settings: TheSettings) -> Response:
-    """Make the cookie worthless and have the browser forget it."""
+    """End the browser's session and delete its cookie."""
     await login_service.close_session(request.headers)
     response = Response(status_code=204)
     response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=settings.server.tls.encrypted)

@@ -1,4 +1,4 @@
-"""The settings in effect, for who decides about them."""
+"""The settings in effect. For admins."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ibdesk_server.security.principal import Role
 router = api_router("settings", role=Role.ADMIN)
 
 
-@router.get("/settings", summary="The settings in effect, and where each is from")
+@router.get("/settings", summary="List the settings in effect")
 async def settings(
     tree: TheSettings,
     section: Annotated[
-        str, Query(max_length=100, pattern=r"^[a-z_.]*$", description="only below this", examples=["server"])
+        str, Query(max_length=100, pattern=r"^[a-z_.]*$", description="only this section", examples=["server"])
     ] = "",
 ) -> Listing[SettingAnswer]:
-    """Return every setting of this process with its value and origin; secrets are masked, and nothing can be set."""
+    """Return every setting of this process with its value and source; secrets are masked. Settings are read-only."""
     items = [
         found for found in _leaves(as_plain(tree, origins=True), "") if f"{found.name}.".startswith(_prefix(section))
     ]

@@ -1,4 +1,4 @@
-"""The one request that stops the account: it works while the engine hangs, and while Redis is away."""
+"""The request that stops the account; it works even if the engine hangs or Redis is away."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from ibdesk_server.routers.risk import Reason
 from ibdesk_server.security.principal import Role
 
 router = api_router("risk")
-# What is not done by then goes on, and the answer says so.
+# After this time the stop continues in the background, and the answer says so.
 _SECONDS = 10.0
 
 
 class StopBody(Reason):
-    """How far the stop goes, and why; live money needs the account."""
+    """The level and reason of a stop; in mode live, the account is required."""
 
-    level: Level = Field(Level.HALT, description="halt, cancel every order, or flatten every position too")
-    kill: bool = Field(False, description="end the engine's process by force as well", strict=True)
-    account: str = Field("", max_length=32, pattern=r"^[A-Za-z0-9]*$", description="needed in mode live")
+    level: Level = Field(Level.HALT, description="`halt`, also `cancel` every order, or also `flatten` every position")
+    kill: bool = Field(False, description="also kill the engine's process", strict=True)
+    account: str = Field("", max_length=32, pattern=r"^[A-Za-z0-9]*$", description="required in mode live")
 
 
-@router.post("/stop", dependencies=[needs(Role.TRADER)], summary="Stop the account, whatever else runs or hangs")
+@router.post("/stop", dependencies=[needs(Role.TRADER)], summary="Stop the account")
 async def stop(body: StopBody, caller: Caller, desk: TheDesk, settings: TheSettings) -> StopAnswer:
-    """Halt the account, and cancel its orders or close its positions, by the guardian or in its place.
+    """Halt the account, and cancel its orders or close its positions, even if the engine hangs.
 
-    The halt stands until somebody lifts it by its id with `/risk/resume`.
+    The guardian does the work; without a guardian, the server does. The halt stands until it is lifted by its id with
+    `/risk/resume`.
     """
     request = StopRequest(
         level=body.level, kill=body.kill, reason=body.reason, by=caller.name, account=body.account, seconds=_SECONDS

@@ -17,21 +17,21 @@ StrategyName = Annotated[
 ]
 
 
-@router.get("/strategies", summary="Strategy files that can be started")
+@router.get("/strategies", summary="List strategy files")
 async def strategies(folder: TheStrategies) -> list[StrategyAnswer]:
-    """Return each file with the JSON schema of its parameters; a broken one with what is wrong with it."""
+    """Return each file with the JSON schema of its parameters, or with its error."""
     return [StrategyAnswer.model_validate(file) for file in await asyncio.to_thread(folder.files)]
 
 
-@router.get("/strategies/{file}", summary="One strategy file")
+@router.get("/strategies/{file}", summary="Show a strategy file")
 async def strategy(file: StrategyName, folder: TheStrategies) -> StrategyAnswer:
-    """Return what a file defines, or what is wrong with it."""
+    """Return the contents of a file, or its error."""
     return await _file(folder, file)
 
 
-@router.get("/strategies/{file}/schema", summary="The parameters of a strategy, as JSON schema")
+@router.get("/strategies/{file}/schema", summary="Show the parameters of a strategy as JSON schema")
 async def schema(file: StrategyName, folder: TheStrategies) -> dict[str, Any]:
-    """Return the JSON schema (draft 2020-12) of a strategy's parameters, from which a form can be made."""
+    """Return the JSON schema (draft 2020-12) of a strategy's parameters, for example to build a form."""
     found = await _file(folder, file)
     if found.error is not None:
         raise HTTPException(409, found.error)

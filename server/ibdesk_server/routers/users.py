@@ -1,4 +1,4 @@
-"""Who has a name and a password here: for admins."""
+"""Users who log in by name and password. For admins."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Password = Annotated[
 
 
 class UserAnswer(ApiAnswer):
-    """A user; passwords are never told."""
+    """A user, without the password."""
 
     name: str = Field(examples=["vera"])
     role: Role = Field(examples=[Role.VIEWER.value])
@@ -31,7 +31,7 @@ class UserAnswer(ApiAnswer):
 
 
 class NewUser(BaseModel):
-    """A user to be."""
+    """The request for a new user."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -41,7 +41,7 @@ class NewUser(BaseModel):
 
 
 class UserChange(BaseModel):
-    """What is to be otherwise with a user; what is not given stays."""
+    """Changes to a user; fields not given stay the same."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -50,7 +50,7 @@ class UserChange(BaseModel):
     password: _Password | None = None
 
 
-@router.get("/users", summary="All users")
+@router.get("/users", summary="List users")
 async def users(security: TheSecurity) -> list[UserAnswer]:
     """Return the users, by name."""
     return [_answer(user) for user in await security.aside(security.users.all)]
@@ -58,14 +58,14 @@ async def users(security: TheSecurity) -> list[UserAnswer]:
 
 @router.post("/users", status_code=201, summary="Add a user")
 async def add(given: NewUser, response: Response, security: TheSecurity, login_service: TheLoginService) -> UserAnswer:
-    """Add a user who can log in from now on."""
+    """Add a user."""
     password_hash = await login_service.hash_of(given.password.get_secret_value(), name=given.name)
     user = await security.change(security.users.add, given.name, given.role, password_hash)
     response.headers["Location"] = f"/api/v1/users/{user.name}"
     return _answer(user)
 
 
-@router.get("/users/{name}", summary="One user")
+@router.get("/users/{name}", summary="Show a user")
 async def user(name: Name, security: TheSecurity) -> UserAnswer:
     """Return a user."""
     return _answer(await security.aside(security.users.get, name))
@@ -73,7 +73,7 @@ async def user(name: Name, security: TheSecurity) -> UserAnswer:
 
 @router.patch("/users/{name}", summary="Change a user")
 async def change(name: Name, given: UserChange, security: TheSecurity, login_service: TheLoginService) -> UserAnswer:
-    """Give a user another role or password, keep them out or let them in again; their logins end."""
+    """Change a user's role or password, or disable or enable the user; all logins of the user end."""
     if given.password is not None:
         password_hash = await login_service.hash_of(given.password.get_secret_value(), name=name)
         await security.change(security.users.set_password, name, password_hash)
@@ -84,15 +84,15 @@ async def change(name: Name, given: UserChange, security: TheSecurity, login_ser
     return await user(name, security)
 
 
-@router.delete("/users/{name}", status_code=204, summary="Remove a user")
+@router.delete("/users/{name}", status_code=204, summary="Delete a user")
 async def remove(name: Name, security: TheSecurity) -> None:
-    """Remove a user and end their logins."""
+    """Delete a user and end all their logins."""
     await security.change(security.users.remove, name)
 
 
 @router.post("/users/{name}/revoke", status_code=204, summary="End all logins of a user")
 async def revoke(name: Name, security: TheSecurity) -> None:
-    """Make all tokens and cookies of a user worthless; they may log in again."""
+    """Invalidate all tokens and cookies of a user, who may log in again."""
     await security.change(security.users.revoke, name)
 
 
