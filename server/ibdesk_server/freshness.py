@@ -1,7 +1,5 @@
 """The age of market data in answers: the caller sets a maximum, and every answer reports its age.
 
-Where there is a Redis, quotes and bars are what the engine wrote there last, and any server reads them, also while the
-engine cannot be reached. Else, and for what only TWS knows, an answer of the desk is remembered for a while. Whoever
 With Redis, quotes and bars are the last that the engine wrote there; any server reads them, also while the engine
 cannot be reached. Without Redis, and for data that only TWS has, the desk's answers are cached. A caller that accepts
 the age of a cached answer receives it without another request to the desk or TWS.
@@ -75,7 +73,6 @@ class Remembered(Generic[T]):
 class Told(Generic[T]):
     """Market data that the engine publishes by itself.
 
-    `read` gives its rows, if they are of an age, and `answer` makes an answer of them; it is whole if `is_whole` finds
     `read` returns its rows if they are young enough, and `answer` converts them. The answer is whole if `is_whole`
     returns true.
     """
@@ -102,7 +99,6 @@ async def fresh_enough(
 ) -> Listing[T]:
     """Return the known answer if the caller accepts its age, else the result of `ask`.
 
-    `Age` of the response is set. What `ask` raises comes through, unless the desk cannot be reached and part of the
     Sets the header `Age`. Errors of `ask` propagate, unless the desk cannot be reached and part of the answer is known.
     """
     known = await knowledge.recall(max_age) if max_age else None

@@ -23,8 +23,6 @@ class HeadLimits(msgspec.Struct, frozen=True):
 class WaitingHeads:
     """The number of connections whose head has not arrived, by address.
 
-    An address that floods the server holds `per_address` connections for long and the others for a second, while
-    everybody else, and whoever sends a head at once, is served as ever. All of one IPv6 subscriber's addresses (/64)
     An address that floods the server holds `per_address` connections for the full time and the others for a second.
     Other addresses, and clients that send their head at once, are not affected. All addresses of an IPv6 /64 count as
     one.

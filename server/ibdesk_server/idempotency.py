@@ -1,6 +1,5 @@
 """Idempotency: a repeated request with the same `Idempotency-Key` is not executed, and gets the first answer.
 
-The answers lie in files, so that any web worker of the machine knows them, also after a restart. Orders do not need
 The answers are stored in files, so all web workers of the machine share them, also after a restart. Orders do not
 need this: the desk's journal stores their key.
 """

@@ -26,7 +26,6 @@ _FILES = 65_536
 class WebListener:
     """A bound address and the uvicorn server that answers there.
 
-    The address is known, and nobody else can take it, from the moment it is made; requests are answered while `run`
     The constructor binds the address. Requests are answered while `run` runs. Cancelling `run` is the only way to
     stop it.
     """

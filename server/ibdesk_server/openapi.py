@@ -1,6 +1,5 @@
 """The OpenAPI document: FastAPI's, completed with what FastAPI cannot know.
 
-That is: the role that each operation needs, every status it may answer with, msgpack beside JSON, the headers of
 Added are the role that each operation requires, every status that it may return, msgpack beside JSON, the headers of
 answers, and an example of each body, assembled from the examples of its fields.
 """

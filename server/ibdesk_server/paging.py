@@ -1,6 +1,5 @@
 """Paging of lists by cursor, so that items added meanwhile do not shift the pages.
 
-A cursor holds the sorted column's value and the key of the last item. The next page begins behind these two, whatever
 A cursor holds the sort column's value and the key of the page's last item. The next page begins after these two.
 Walking all pages returns every item that existed at the start exactly once.
 """

@@ -34,7 +34,6 @@ class ProbeError(Exception):
 def probe(url: str, *, key: str = "", seconds: float = 3.0) -> None:
     """Return once an ``http://`` address answers with a status below 400, or a ``tcp://`` one accepts a connection.
 
-    Behind a ``unix:`` path is a desk port, which must also say its welcome, and behind a ``guardian:`` path a guardian,
     A ``unix:`` path is a desk port, which must send its welcome. A ``guardian:`` path is a guardian's socket, or a
     folder with the socket of a guardian in any mode, which must answer. `key` is the API key to send.
 

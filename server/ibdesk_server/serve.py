@@ -15,7 +15,6 @@ from ibdesk_server.settings import Settings
 class WebServer:
     """The web server of one desk.
 
-    Its address is taken when it is made; it answers while `run` runs. Cancelling `run` is the only stop: feed
     The constructor binds the address; requests are answered while `run` runs. Cancelling `run` is the only way to stop:
     feed clients are disconnected, requests in progress finish, and the address is released. Signals are the caller's.
     """
@@ -31,7 +30,6 @@ class WebServer:
     ) -> None:
         """Bind the address of the settings; with `any_port`, the next free port if it is taken.
 
-        Servers of several processes that are all `is_shared` may have one address, and the connections among them;
         Servers of several processes may share one address if all are `is_shared`; each connection goes to one of them.
         `worker` names this server, for example in metrics.
 

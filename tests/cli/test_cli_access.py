@@ -81,14 +81,14 @@ def test_a_new_password_ends_the_logins_and_so_does_revoking(
         (("users", "add", "vera", "--role", "viewer"), "there is no terminal to type a password on: give a file"),
         (("users", "add", "vera", "--role", "king"), "invalid value for '--role'"),
         (("users", "add", "vera", "--role", "viewer", "--password-file", "/none"), "cannot be read from /none"),
-        (("users", "remove", "nobody"), "there is no user 'nobody': `ibdesk users list` shows those that there are"),
-        (("keys", "revoke", "nothing"), "there is no key 'nothing': `ibdesk keys list` shows those that there are"),
+        (("users", "remove", "nobody"), "there is no user 'nobody': `ibdesk users list` shows all"),
+        (("keys", "revoke", "nothing"), "there is no key 'nothing': `ibdesk keys list` shows all"),
         (
             ("keys", "create", "bot", "--expires", "soon"),
             "Invalid --expires 'soon'. Use days or hours, e.g. 90d or 12h.",
         ),
-        (("keys", "create", "bot", "--scope", "moon:read"), "'moon:read' is no scope"),
-        (("keys", "create", "bot", "--expires", "9999d"), "a key lives for 731 days at most, not for 9999"),
+        (("keys", "create", "bot", "--scope", "moon:read"), "'moon:read' is not a scope"),
+        (("keys", "create", "bot", "--expires", "9999d"), "a key is valid for at most 731 days, not for 9999"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(
@@ -106,7 +106,7 @@ def test_what_cannot_be_done_is_one_sentence(
 def test_an_easy_password_is_refused_and_not_repeated(cli: Cli, write: Write) -> None:
     told = cli("users", "add", "vera", "--role", "viewer", "--password-file", write("easy", "hunter2"))
 
-    assert told.err == "ibdesk: a password has 12 characters or more, this one has 7\n"
+    assert told.err == "ibdesk: a password must have at least 12 characters, got 7\n"
 
 
 def test_a_key_is_printed_once_or_written_to_a_file_of_its_owner(

@@ -180,9 +180,9 @@ def test_a_file_without_a_key_and_a_place_for_none_are_named(tmp_path: Path) -> 
     empty = tmp_path / "empty.key"
     empty.touch(0o600)
 
-    with pytest.raises(ConfigError, match=r"empty\.key holds no API key: delete it"):
+    with pytest.raises(ConfigError, match=r"empty\.key does not contain an API key: delete it"):
         obtain_key(empty)
-    with pytest.raises(ConfigError, match="the API key cannot be kept in"):
+    with pytest.raises(ConfigError, match="the API key cannot be stored in"):
         obtain_key(empty / "api.key")
 
 

@@ -15,7 +15,7 @@ from ibdesk_server.security.principal import Role
 from ibdesk_server.serve import WebServer
 
 LOGIN, REFRESH, LOGOUT, ME = (f"/api/v1/auth/{name}" for name in ("login", "refresh", "logout", "me"))
-WRONG = "name or password is wrong, or this user is disabled"
+WRONG = "wrong name or password, or the user is disabled"
 
 
 async def log_in(client: httpx.AsyncClient, name: str, password: str = People.PASSWORD) -> httpx.Response:
@@ -169,29 +169,29 @@ async def test_a_revoked_key_is_worthless_at_once_and_its_name_stays_taken(
 
     assert revoked.json()["revoked"] is True
     assert (await stranger.get(ME, headers=key)).status_code == 401
-    assert (again.status_code, again.json()["detail"]) == (409, "there is a key 'bot' already: take another name")
+    assert (again.status_code, again.json()["detail"]) == (409, "there is a key 'bot' already: choose another name")
 
 
 async def test_a_key_does_not_become_a_browsers_login(stranger: httpx.AsyncClient, people: People) -> None:
     refused = await stranger.post("/session", headers={"X-API-Key": people.key("bot", scopes=["feed"])})
 
     assert refused.status_code == 422
-    assert refused.json()["detail"] == "only a login by name and password becomes a browser's login"
+    assert refused.json()["detail"] == "only a login by name and password can start a browser session"
 
 
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
-        ({"name": "eve", "password": "too short"}, "a password has 12 characters or more, this one has 9"),
-        ({"name": "eve", "password": "x" * 300}, "a password has 256 characters at most, this one has 300"),
+        ({"name": "eve", "password": "too short"}, "a password must have at least 12 characters, got 9"),
+        ({"name": "eve", "password": "x" * 300}, "a password must have at most 256 characters, got 300"),
         ({"name": "eve", "password": "aaaaaaaaaaaaaaaa"}, "this password is too easy to guess"),
         ({"name": "eve.elizabeth", "password": "eve.elizabeth1"}, "this password is too easy to guess"),
-        ({"name": "local", "password": People.PASSWORD}, "'local' cannot be the name of a user"),
+        ({"name": "local", "password": People.PASSWORD}, "'local' is not a valid user name"),
         # Halts of these names have a meaning of their own.
-        ({"name": "guardian", "password": People.PASSWORD}, "'guardian' cannot be the name of a user"),
-        ({"name": "external", "password": People.PASSWORD}, "'external' cannot be the name of a user"),
-        ({"name": "key:bot", "password": People.PASSWORD}, "'key:bot' cannot be the name of a user"),
-        ({"name": "vera", "password": People.PASSWORD}, "there is a user 'vera' already: take another name"),
+        ({"name": "guardian", "password": People.PASSWORD}, "'guardian' is not a valid user name"),
+        ({"name": "external", "password": People.PASSWORD}, "'external' is not a valid user name"),
+        ({"name": "key:bot", "password": People.PASSWORD}, "'key:bot' is not a valid user name"),
+        ({"name": "vera", "password": People.PASSWORD}, "there is a user 'vera' already: choose another name"),
     ],
 )
 async def test_a_user_that_cannot_be_is_refused_with_the_reason(

@@ -35,8 +35,6 @@ class JobState(enum.Enum):
 class BacktestTask(msgspec.Struct, frozen=True, kw_only=True):
     """The input of a backtest's process.
 
-    `limits` are the risk rules by name, None where one is off. `bars` is ``sample``, the path of a file, or empty when
-    they lie in the job's own folder; `symbols` are those to trade on, all when there are none. `reading` is what the
     `limits` are the risk rules by name, None if one is off. `bars` is ``sample``, the path of a file, or empty if the
     bars are in the job's own folder. `symbols` are those to trade; empty means all. `reading` holds arguments for
     `read_bars`. `asked` is the original request.

@@ -1,6 +1,5 @@
 """The storage of backtests: one folder for each, so that every web worker can read its state.
 
-Whoever takes a backtest on holds a lock in its folder, which its process inherits; the system lets go of it when both
 The server that runs a backtest holds a lock in its folder. The backtest's process inherits the lock, and the system
 releases it when both have ended. A backtest that is neither finished nor locked has lost its server.
 """

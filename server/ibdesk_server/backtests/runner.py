@@ -119,8 +119,7 @@ def _start(job: JobFolder, inherited: tuple[int, int]) -> subprocess.Popen[bytes
             stdout=log,
             stderr=log,
             pass_fds=inherited,
-            # One thread, so that the other cores stay with whoever trades; a session of its own, so that Ctrl+C in
-            # # One thread leaves the other cores to trading. With its own session, Ctrl+C in a terminal reaches
+            # One thread leaves the other cores to trading. With its own session, Ctrl+C in a terminal reaches
             # only the server.
             env=os.environ | {"POLARS_MAX_THREADS": "1"},
             start_new_session=True,

@@ -1,6 +1,5 @@
 """The worker process of one backtest: ``python -m ibdesk_server.backtests.worker FOLDER``.
 
-It works off the task in the folder and leaves its outcome there. It goes when its standard input ends: then the
 It runs the task in the folder and writes the outcome there. It ends when its standard input closes, because then the
 server that started it has ended.
 """
@@ -83,7 +82,6 @@ def _keep(job: JobFolder, result: Result) -> BacktestOutcome:
 def policy(page: str) -> str:
     """Return the Content-Security-Policy under which a page may run its own scripts and load nothing.
 
-    The scripts are named by their hashes; `sandbox` gives the page an origin of its own, so that it cannot use the
     The scripts are named by their hashes. `sandbox` gives the page its own origin, so that it cannot use the reader's
     login.
     """

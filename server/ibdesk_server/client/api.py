@@ -5,7 +5,6 @@
     with ApiClient("http://127.0.0.1:8000", key) as desk:
         order = desk.place("AAPL", "buy", 100, limit=187.40)
 
-`AioApiClient` has the same methods, to be awaited. Connections are kept open between calls. A call that can be
 `AioApiClient` has the same methods as coroutines. Connections stay open between calls. If a connection breaks, a call
 that can be repeated safely (a read, or a command with an idempotency key) is sent again.
 """
@@ -40,7 +39,6 @@ _PAUSES = (0.1, 0.4)
 class ApiError(IbdeskError):
     """The server refused a request or failed; `correlation_id` is its id in the server's log.
 
-    `status` is 0 when the server could not be reached; `kind` names our own class of the error, such as
     `status` is 0 if the server could not be reached. `kind` names ibdesk's class of the error, such as
     ``OrderDeniedError``, if it has one, and `facts` its figures.
     """

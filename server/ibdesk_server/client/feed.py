@@ -4,8 +4,6 @@
         async for message in feed:
             print(message.topic, message.rows, len(feed.tables["orders"]))
 
-It connects by itself and again after a lost connection, and goes on where it stopped, also at another server of the
-same desk: on topics that are not conflated nothing is missed and nothing comes twice. Where the server cannot tell any
 The client reconnects by itself and continues where it stopped, also at another server of the same desk. On topics that
 are not conflated, no message is lost or repeated. If the server cannot send the missed messages any more, it sends a
 message of kind ``snapshot``, which replaces the earlier state.
@@ -80,7 +78,6 @@ class FeedMessage(msgspec.Struct, frozen=True):
 class FeedLag(msgspec.Struct, frozen=True):
     """This client's lag between the server's last two pings, as the server measures it.
 
-    `lag_ms` is the longest it was behind, `lag_bytes` the most that waited for it, `skipped` how many batches of
     `lag_ms` is the longest lag, `lag_bytes` the largest backlog, `skipped` the total number of batches of conflated
     topics that were merged into later ones.
     """
@@ -100,9 +97,6 @@ _LOST = (OSError, TimeoutError, ConnectionClosed, InvalidHandshake, _HoleError)
 class FeedClient:
     """A connection to the feed that reconnects by itself, and tables of the received rows.
 
-    `topics` narrow what is sent, `symbols` and `owners` too, by name or pattern (``ES-*``); None is everything. With
-    a `token` of an earlier client it goes on where that one stopped, with the same subscription. A reader that is
-    slow is sent only the newest quotes, positions and the like; one that is much too slow is cut, and resumes.
     `topics`, `symbols` and `owners` filter the messages, by name or pattern (``ES-*``); None means everything. With the
     `token` of an earlier client, it continues where that one stopped, with the same subscription. A slow reader
     receives

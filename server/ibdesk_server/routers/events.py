@@ -53,8 +53,6 @@ async def events(
 ) -> Response:
     """Send a snapshot of each topic and every change after it, as on the WebSocket at ``/feed``.
 
-    `topics`, `symbols` and `owners` may be given more than once, or several names with commas between them; symbols and
-    owners may be patterns. With the id of an event that came before, the stream goes on right after it: nothing is
     `topics`, `symbols` and `owners` may be repeated, or hold several names separated by commas. Symbols and owners may
     be patterns. With the id of an earlier event, the stream continues right after it: nothing is lost or repeated. The
     subscription is then that of the id.

@@ -92,9 +92,7 @@ async def orders(
     until: Until = None,
     sort: Annotated[
         Literal["created_at", "-created_at", "updated_at", "-updated_at"],
-        Query(
-            description="sort order; a minus means newest first. With `updated_at`, orders that change between pages move"
-        ),
+        Query(description="minus means newest first; with `updated_at`, orders that change between pages move"),
     ] = "-created_at",
 ) -> Listing[OrderAnswer]:
     """Return the orders of this desk, including earlier journals; time filters apply to `created_at`."""
@@ -122,8 +120,6 @@ async def place(
 ) -> OrderAnswer:
     """Place an order by hand. It passes the same risk gate as orders of strategies and belongs to the book `manual`.
 
-    The answer comes once its bytes were given to the socket. With an `Idempotency-Key`, which the desk's journal
-    keeps, it is placed once however often it is sent. An order that a risk rule denies is a problem whose `facts` name
     The answer is sent once the order's bytes are written to the socket. With an `Idempotency-Key`, which the desk's
     journal stores, repeated requests place one order. If a risk rule denies the order, the `facts` of the problem name
     the rule, its limit, and the figure that breaks it.
@@ -187,7 +183,6 @@ async def modify(
 ) -> OrderAnswer:
     """Ask the venue to change the terms of an open order, including a strategy's.
 
-    The answer is the order as it is: it keeps its terms until the venue agrees to new ones. With `If-Match`, nothing
     The answer is the order's present state: its terms change only when the venue confirms. With `If-Match`, the request
     is refused (412) if the order has changed since you read it, for example by a fill or another caller's change.
     """

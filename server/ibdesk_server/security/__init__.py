@@ -1,1 +1,1 @@
-"""Who may use the server, and for what."""
+"""Authentication, authorization and rate limits of the server."""

@@ -1,4 +1,4 @@
-"""Where a request comes from, and what it calls us: neither is believed without a reason."""
+"""The client address and the host name of a request, which are trusted only if verified."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Addresses:
-    """Knows which proxies are ours, and by which names we are called."""
+    """The trusted proxies and the server's host names."""
 
     def __init__(self, *, trusted_proxies: Iterable[Network] = (), hosts: Iterable[str] = ()) -> None:
         self._proxies = tuple(trusted_proxies)
         self._hosts = frozenset(hosts) | {"localhost"}
 
     def client(self, scope: Scope) -> str:
-        """Return the address of who asks: the peer's or, when that is a proxy of ours, the one the proxy names.
+        """Return the client's address: the peer's or, if the peer is a trusted proxy, the one that the proxy reports.
 
-        Each proxy adds at the end of ``X-Forwarded-For`` whom it heard; what stands before the last that is no proxy
-        of ours was written by the client and may be anything. All of one IPv6 subscriber's addresses (/64) are one.
+        Each proxy appends its peer's address to ``X-Forwarded-For``. Entries before the last address that is not a
+        trusted proxy may be forged by the client. All addresses of an IPv6 /64 count as one.
         """
         peer = scope.get("client")
         address = parse_address(peer[0]) if peer else None
@@ -41,10 +41,10 @@ class Addresses:
         return str(address)
 
     def knows_host(self, headers: Headers) -> bool:
-        """Return whether the name that a request calls us by is one of ours.
+        """Return whether the request's ``Host`` is one of the server's names.
 
-        A page of another site can have its own name point at this machine (DNS rebinding), but it cannot change what
-        its browser then writes into ``Host``. Plain addresses are nobody's name.
+        A page of another site can point its own name at this machine (DNS rebinding), but it cannot change the ``Host``
+        that its browser sends. IP addresses are always accepted.
         """
         name = _host_name(headers.get("host", ""))
         return name in self._hosts or parse_address(name) is not None

@@ -1,4 +1,4 @@
-"""Rate limits on the wire: what an address asks is counted, and every answer says how its caller stands."""
+"""Rate limits by address, and the rate-limit headers of every answer."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from ibdesk_server.problems import problem_response
 from ibdesk_server.security.addresses import Addresses
 from ibdesk_server.security.budgets import Budgets, Standing
 
-# What watches over the server is never told to come back later.
+# Probes and monitoring are never rate limited.
 _UNCOUNTED = frozenset({"/health", "/health/live"})
 
 
 class BudgetMiddleware:
-    """Refuses what an address asks beyond its budget, and adds ``RateLimit`` and ``Retry-After`` to answers.
+    """Refuses requests beyond an address's budget, and adds ``RateLimit`` and ``Retry-After`` to answers.
 
-    The headers are those of draft-ietf-httpapi-ratelimit-headers. What a user or key may ask is counted once they
-    are known, by the dependency `Caller`, which leaves in the request's state how they stand.
+    The headers are those of draft-ietf-httpapi-ratelimit-headers. The budgets of users and keys are counted after
+    authentication, by the dependency `Caller`, which stores the standing in the request's state.
     """
 
     def __init__(self, app: ASGIApp, *, budgets: Budgets, addresses: Addresses) -> None:

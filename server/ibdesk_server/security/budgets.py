@@ -1,4 +1,4 @@
-"""How much anybody may ask in a minute: by name once they are known, and by address in any case."""
+"""Request budgets per minute, by caller name and by address."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ibdesk_server.security.settings import LimitSettings
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """How somebody stands with a budget: what it is, what is left of it, and in how many seconds it is whole again."""
+    """A caller's budget: its limit, the remaining requests, and the seconds until it is full again."""
 
     budget: str
     allowed: bool
@@ -28,9 +28,9 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Budgets:
-    """Counts what was asked, in memory or, for all processes together, in Redis.
+    """Counts requests in memory or, for all processes together, in Redis.
 
-    While Redis is away, as the pool's circuit breaker has it, each process counts for itself.
+    While the pool's circuit breaker reports Redis away, each process counts for itself.
     """
 
     def __init__(self, settings: LimitSettings, redis: RedisPool | None = None) -> None:
@@ -43,7 +43,7 @@ class Budgets:
         self._shared = None if redis is None else SlidingWindowCounterRateLimiter(_storage(redis))
 
     async def spend(self, budget: RateLimitItem, who: str) -> Standing:
-        """Count one request of somebody and return how they stand; one that is not allowed is not counted."""
+        """Count a request and return the caller's standing; a refused request is not counted."""
         shared = self._shared
         if self._redis is not None and shared is not None:
             with contextlib.suppress(RedisError):
@@ -65,7 +65,7 @@ async def _spend(limiter: SlidingWindowCounterRateLimiter, budget: RateLimitItem
 
 
 def _storage(redis: RedisPool) -> RedisStorage:
-    """Return a storage on the connections of the pool: it is to be used inside a call of the pool only."""
+    """Return a storage on the pool's connections; use it only inside a call of the pool."""
     options: dict[str, Any] = {"connection_pool": redis.connections}
-    # The address is that of the pool; the storage only wants to know what kind it is.
+    # The pool has the address; the storage only needs the scheme.
     return RedisStorage("async+redis://", implementation="redispy", key_prefix=redis.settings.key("limits"), **options)

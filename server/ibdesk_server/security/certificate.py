@@ -1,4 +1,4 @@
-"""The certificate that the server shows: read before anything is served, so that a wrong one is told in a sentence."""
+"""The check of the server's certificate before it serves, so that a fault gives a clear message."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ibdesk_server.security.settings import TlsSettings
 
 
 def check_certificate(tls: TlsSettings) -> None:
-    """See that certificate and key can be read and belong together, if there are any.
+    """Check that certificate and key, if set, can be read and belong together.
 
     Raises:
-        ConfigError: If not.
+        ConfigError: If they cannot be used.
     """
     if tls.certificate is None or tls.key is None:
         return
@@ -26,4 +26,4 @@ def check_certificate(tls: TlsSettings) -> None:
 
 
 def _no_password() -> str:
-    raise ValueError("the key has a password, which nobody could type when the server is started again")
+    raise ValueError("the key has a password, which cannot be entered when the server restarts")

@@ -1,4 +1,4 @@
-"""The key that the dashboard comes with: a viewer's, for the feed and nothing else, so that it can change nothing."""
+"""The dashboard's own key: role viewer, limited to reading the feed."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ibdesk_server.security.keys import LONGEST_LIFE_DAYS, ApiKeys
 from ibdesk_server.security.principal import Role
 from ibdesk_server.settings import ServerSettings
 
-# One that has less than this left is replaced, so that a dashboard runs for months without being started again.
+# A key with a shorter remaining lifetime is replaced, so that a dashboard can run for months without a restart.
 _LEAST_NS = 90 * 86_400 * 10**9
 
 
 def obtain_dashboard_key(settings: ServerSettings) -> Path:
-    """Return the file of the dashboard's key, which is made when there is none, or none that is good for long.
+    """Return the file of the dashboard's key; creates a key if there is none or it expires soon.
 
     Raises:
-        ConfigError: If it cannot be read or made.
+        ConfigError: If the key cannot be read or created.
     """
     path = settings.key_file.with_name("dashboard.key")
     keys = ApiKeys(Directory(settings.directory_file))
@@ -38,5 +38,5 @@ def obtain_dashboard_key(settings: ServerSettings) -> Path:
             file.write(secret + "\n")
         draft.replace(path)
     except OSError as error:
-        raise ConfigError(f"the dashboard's key cannot be kept in {path}: {error}") from None
+        raise ConfigError(f"the dashboard's key cannot be stored in {path}: {error}") from None
     return path

@@ -1,4 +1,4 @@
-"""The file that says who may use the server; all of a machine's server processes and commands share it."""
+"""The file of users, keys and logins, shared by all server processes and commands of a machine."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ CREATE TABLE attempts (
 
 
 class Directory:
-    """A small SQLite file, readable by its owner alone; without a path it is in memory, for one process.
+    """A SQLite file that only its owner can read; without a path, an in-memory database for one process.
 
-    It may be used by several threads; each call waits its turn. Passwords, keys and tickets are in it as hashes.
+    Several threads may use it; calls are serialized. Passwords, keys and tickets are stored as hashes.
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        """Open the file; it is made when there is none.
+        """Open the file, or create it.
 
         Raises:
-            ConfigError: If it cannot be opened or made, others may read it, or another version of ibdesk wrote it.
+            ConfigError: If it cannot be opened or created, others may read it, or another version of ibdesk wrote it.
         """
         self.path = path
         self._lock = threading.Lock()
@@ -70,26 +70,29 @@ class Directory:
             self.close = weakref.finalize(self, self._connection.close)
             self._prepare()
         except (OSError, sqlite3.Error) as error:
-            raise ConfigError(f"users and keys cannot be kept in {path}: {error}") from None
+            raise ConfigError(f"users and keys cannot be stored in {path}: {error}") from None
 
     def rows(self, query: str, *values: Any) -> list[Row]:
-        """Return the rows that a query finds."""
+        """Return the rows of a query."""
         with self._lock:
             return self._connection.execute(query, values).fetchall()
 
     def row(self, query: str, *values: Any) -> Row | None:
-        """Return the first row that a query finds."""
+        """Return the first row of a query, None if there is none."""
         return next(iter(self.rows(query, *values)), None)
 
     @contextlib.contextmanager
     def change(self) -> Iterator[sqlite3.Connection]:
-        """Hold the file for a change of several steps, which is made whole or not at all."""
+        """Run a transaction: all changes in the block are made, or none."""
         with self._lock, self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             yield self._connection
 
     def _begin_wal(self) -> None:
-        """Have readers and a writer not wait for each other; SQLite waits for nobody while it changes to that."""
+        """Switch to WAL mode, so that readers and a writer do not wait for each other.
+
+        SQLite does not wait for locks during this switch.
+        """
         ends = time.monotonic() + _BUSY_SECONDS
         while True:
             try:
@@ -103,7 +106,7 @@ class Directory:
 
     def _prepare(self) -> None:
         self._begin_wal()
-        # A revocation that was confirmed must outlive a loss of power.
+        # A confirmed revocation must survive a power failure.
         self._connection.execute("PRAGMA synchronous = FULL")
         with self.change() as connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -113,14 +116,14 @@ class Directory:
                 connection.execute(f"PRAGMA user_version = {_VERSION}")
             elif version != _VERSION:
                 raise ConfigError(
-                    f"{self.path} is of version {version}, this ibdesk knows {_VERSION}: use another file"
+                    f"{self.path} has version {version}, this ibdesk supports {_VERSION}: use another file"
                 )
 
 
 def _reserve(path: Path) -> None:
-    """Make the file for its owner alone, or see that it is."""
+    """Create the file with access for its owner only, or check an existing file's permissions."""
     private_folder(path.parent)
-    # One that is there is not even opened: closing it again would take SQLite's locks from all of this process.
+    # An existing file is not opened: closing it would release this process's SQLite locks on it.
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     if stat.S_IMODE(path.stat().st_mode) & 0o077:

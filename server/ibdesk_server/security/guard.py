@@ -1,7 +1,7 @@
-"""Who makes a request: the holder of a key, of a token, or of a browser's login; or nobody we know.
+"""Authentication of requests by key, token or browser login.
 
-No secret ever stands in an address, in a log or in an answer. A browser gets in by an address with a code in it, which
-works once and for some minutes; the cookie it is exchanged for is of no use to scripts or other sites.
+Secrets never appear in a URL, log or answer. A browser logs in by a URL with a code that works once, within some
+minutes. It is exchanged for a cookie that scripts and other sites cannot use.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ _MOST_REMEMBERED = 10_000
 
 
 class Security:
-    """Knows who is who at one server.
+    """The authentication of one server.
 
-    What the directory says is asked for in a thread of its own and remembered for `recheck_seconds`.
+    The directory is read in a separate thread, and its answers are cached for `recheck_seconds`.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Security:
         settings: SecuritySettings | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        """Guard with the machine's key; without a directory there are no users and keys that outlive the process."""
+        """Use the machine's key; without a directory, users and keys exist in memory only."""
         self.settings = settings = settings or SecuritySettings()
         self.directory = directory = directory or Directory()
         self.addresses = Addresses(trusted_proxies=settings.trusted_proxies, hosts=settings.hosts)
@@ -65,7 +65,7 @@ class Security:
         self.sessions = Tickets(directory, Use.SESSION, seconds=settings.session_seconds, clock=clock)
         self.tokens = AccessTokens(token_key or key, seconds=settings.access_seconds, clock=clock)
         self._key, self._clock = digest_of(key), clock
-        # Who replaces the key file also ends the sessions that were begun with the old one.
+        # Replacing the key file also ends the sessions begun with the old key.
         self.local = msgspec.structs.replace(LOCAL, generation=digest_of(key).hex()[:16])
         self._recheck_ns = int(settings.recheck_seconds * 1e9)
         self._known: dict[tuple[str, bytes], tuple[int, Principal]] = {}
@@ -74,11 +74,11 @@ class Security:
 
     @classmethod
     def open(cls, settings: ServerSettings) -> Security:
-        """Return the guard whose keys, users and logins are in the files that the settings name.
+        """Return the authentication with the key, user and login files of the settings.
 
         Raises:
-            ConfigError: If one of the files cannot be read or made, or others may read it; or if others than this
-                machine could reach the server while nobody could log in to it.
+            ConfigError: If a file cannot be read or created, or others may read it; or if other machines could
+                reach the server while there are no users.
         """
         security = cls(
             obtain_key(settings.key_file),
@@ -94,11 +94,11 @@ class Security:
         return security
 
     def login_path(self, principal: Principal | None = None) -> str:
-        """Return the path and query of a login as somebody, by default the holder of the key, which works once."""
+        """Return the path and query of a one-time login, by default for the holder of the machine's key."""
         return f"/login?{urlencode({'code': self.codes.issue(principal or self.local)})}"
 
     async def identify(self, headers: Headers) -> Principal | None:
-        """Return who makes a request by what its headers carry, None when that is nobody we know."""
+        """Return the caller that the headers authenticate, None if there is none."""
         secret = presented_secret(headers)
         if secret is not None:
             return await self.principal_of(secret)
@@ -106,11 +106,11 @@ class Security:
         return await self._recall("cookie", cookie, self.sessions.holder) if cookie else None
 
     async def principal_of(self, secret: str) -> Principal | None:
-        """Return whose key or access token this is, in a time that does not depend on how much of it is right."""
+        """Return the owner of a key or access token; comparison takes constant time."""
         return await self._recall("secret", secret, self._holder)
 
     async def holds(self, principal: Principal) -> bool:
-        """Return whether what somebody came with is still good: not expired, not revoked."""
+        """Return whether the caller's key, token or session is neither expired nor revoked."""
         now = self._clock()
         at_ns, good = self._holding.get(principal, (None, False))
         if at_ns is None or now - at_ns >= self._recheck_ns:
@@ -119,11 +119,11 @@ class Security:
         return good and not self._has_expired(principal)
 
     async def aside(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Return what a call that reads or changes the directory gives, while the event loop goes on."""
+        """Run a call on the directory in its thread and return the result, without blocking the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(*args, **kwargs))
 
     async def change(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Do as `aside`, and forget who was known: after a change of users, keys or logins."""
+        """Run a call as `aside` does, then clear the caches; for changes of users, keys or logins."""
         try:
             return await self.aside(work, *args, **kwargs)
         finally:
@@ -131,14 +131,14 @@ class Security:
             self._holding.clear()
 
     def allows_origin(self, headers: Headers) -> bool:
-        """Return whether a request comes from no web page, a page of this server, or one of the allowed origins."""
+        """Return whether the request has no origin, this server's, or an allowed one."""
         origin = headers.get("origin")
         if origin is None:
             return True
         return origin in self.settings.origins or origin.partition("://")[2] == headers.get("host")
 
     async def _recall(self, way: str, secret: str, look_up: Callable[[str], Principal | None]) -> Principal | None:
-        """Return whose secret this is, from memory when it was asked for a moment ago."""
+        """Return the owner of a secret, from the cache if it was looked up recently."""
         if len(secret) > _LONGEST_SECRET:
             return None
         now, place = self._clock(), (way, digest_of(secret))
@@ -161,7 +161,7 @@ class Security:
         return self.keys.holder(secret) or self.tokens.read(secret)
 
     def _is_good(self, principal: Principal) -> bool:
-        """Return whether the key, login or session somebody came with goes on, and they are who they were."""
+        """Return whether the caller's key, login or session is valid and its user has not changed."""
         match principal.kind:
             case ProofKind.LOCAL:
                 return True
@@ -173,7 +173,7 @@ class Security:
                 return self.sessions.still_opens(principal.proof_id) and self.is_current(principal)
 
     def is_current(self, principal: Principal) -> bool:
-        """Return whether a user is still there, enabled, and of the same generation."""
+        """Return whether the user still exists, is enabled, and has the same generation."""
         if principal.name == self.local.name:
             return hmac.compare_digest(principal.generation, self.local.generation)
         user = self.users.find(principal.name)
@@ -188,7 +188,7 @@ _V = TypeVar("_V")
 
 
 def _remember(memory: dict[_K, _V], key: _K, value: _V) -> None:
-    """Keep a value; when there are too many, start over."""
+    """Store a value; empty the memory first if it is full."""
     if len(memory) >= _MOST_REMEMBERED:
         memory.clear()
     memory[key] = value

@@ -1,4 +1,4 @@
-"""By which name a request calls us: a name that is not ours was made up by another site (DNS rebinding)."""
+"""The check of the ``Host`` header: a foreign name indicates DNS rebinding by another site."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ONE_YEAR = "max-age=31536000"
 
 
 class HostMiddleware:
-    """Refuses requests that call us by a name that is not ours, and tells browsers to keep to encryption."""
+    """Refuses requests with a foreign ``Host``, and sends HSTS if connections are encrypted."""
 
     def __init__(self, app: ASGIApp, *, addresses: Addresses, is_encrypted: bool) -> None:
         self._app, self._addresses, self._is_encrypted = app, addresses, is_encrypted
@@ -25,7 +25,9 @@ class HostMiddleware:
             return
         if not self._addresses.knows_host(Headers(scope=scope)):
             refusal = problem_response(
-                _MISDIRECTED, "this server has another name: add yours to server.security.hosts", path=scope["path"]
+                _MISDIRECTED,
+                "this server does not have the requested host name: add it to server.security.hosts",
+                path=scope["path"],
             )
             await refusal(scope, receive, send)
             return

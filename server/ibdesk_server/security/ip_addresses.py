@@ -1,4 +1,4 @@
-"""Addresses of the internet protocol, as text has them."""
+"""IP addresses as text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def parse_address(text: str) -> Address | None:
-    """Return an address as text has it, one of IPv4 that is written as IPv6 as the former, or None if it is none."""
+    """Parse an address, None if it is not valid; an IPv4 address written as IPv6 becomes IPv4."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -17,6 +17,6 @@ def parse_address(text: str) -> Address | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches what listens at this host."""
+    """Return whether a listener at this host can be reached only from this machine."""
     address = parse_address(host)
     return host == "localhost" or (address is not None and address.is_loopback)

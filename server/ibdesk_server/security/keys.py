@@ -1,4 +1,4 @@
-"""API keys: how programs come in. A key is shown once, when it is made; afterwards only its hash is known."""
+"""API keys of programs. A key is shown once, when it is created; only its hash is stored."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ LONGEST_LIFE_DAYS = 731
 _FORM = re.compile(rf"{KEY_MARK}_([a-z0-9]{{8}})_[A-Za-z0-9_-]{{43}}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 _DAY_NS = 86_400 * 10**9
-# How often the time of the last use is written down.
+# How often the time of the last use is stored.
 _USE_NOTED_NS = 60 * 10**9
 _COLUMNS = "prefix, name, role, scopes, created_by, created_ns, expires_ns, revoked, used_ns"
 
 
 class ApiKey(msgspec.Struct, frozen=True):
-    """What is known of a key, which is all but the key; times are nanoseconds UTC, None is never."""
+    """The data of a key, without the key itself; times are ns UTC, None means never."""
 
     prefix: str
     name: str
@@ -52,16 +52,16 @@ class ApiKeys:
     def create(
         self, name: str, role: Role, *, days: float, scopes: Iterable[str] | None = None, by: str
     ) -> tuple[str, ApiKey]:
-        """Return a new key, for the only time, and what is known of it; None for `scopes` is all the role allows.
+        """Create a key and return it, the only time, with its data; None as `scopes` means all that the role allows.
 
         Raises:
-            AccessError: If the name is taken (`NameTakenError`) or no name, a scope is unknown, or it would live
-                longer than `LONGEST_LIFE_DAYS`.
+            AccessError: If the name is taken (`NameTakenError`) or not valid, a scope is unknown, or the lifetime
+                exceeds `LONGEST_LIFE_DAYS`.
         """
         if not _NAME.fullmatch(name):
-            raise AccessError(f"{name!r} cannot be the name of a key: take up to 32 small letters, digits and dashes")
+            raise AccessError(f"{name!r} is not a valid key name: use up to 32 lowercase letters, digits and dashes")
         if not 0 < days <= LONGEST_LIFE_DAYS:
-            raise AccessError(f"a key lives for {LONGEST_LIFE_DAYS} days at most, not for {days:g}")
+            raise AccessError(f"a key is valid for at most {LONGEST_LIFE_DAYS} days, not for {days:g}")
         prefix = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
         secret = f"{KEY_MARK}_{prefix}_{secrets.token_urlsafe(32)}"
         now = self._clock()
@@ -87,14 +87,14 @@ class ApiKeys:
         return secret, key
 
     def all(self) -> list[ApiKey]:
-        """Return all keys that were ever made, the oldest first."""
+        """Return all keys ever created, oldest first."""
         return [_key(row) for row in self._directory.rows(f"SELECT {_COLUMNS} FROM keys ORDER BY created_ns")]  # noqa: S608
 
     def revoke(self, name: str) -> ApiKey:
-        """Make a key, named by its name or its prefix, worthless for ever, and return what is known of it.
+        """Revoke a key permanently, by its name or prefix, and return its data.
 
         Raises:
-            UnknownNameError: If there is none.
+            UnknownNameError: If there is no such key.
         """
         with self._directory.change() as connection:
             connection.execute("UPDATE keys SET revoked = 1 WHERE name = ? OR prefix = ?", (name, name))
@@ -104,7 +104,7 @@ class ApiKeys:
         return _key(row)
 
     def holder(self, secret: str) -> Principal | None:
-        """Return who comes with a key, None when it is no key of ours (any more)."""
+        """Return the owner of a key, None if the key is unknown, expired or revoked."""
         form = _FORM.fullmatch(secret)
         row = form and self._directory.row(f"SELECT digest, {_COLUMNS} FROM keys WHERE prefix = ?", form[1])  # noqa: S608
         if not row or not hmac.compare_digest(row[0], digest_of(secret)):
@@ -118,7 +118,7 @@ class ApiKeys:
         return Principal(f"key:{key.name}", key.role, ProofKind.KEY, key.scopes, key.prefix, expires_ns=key.expires_ns)
 
     def still_opens(self, prefix: str) -> bool:
-        """Return whether the key with this prefix is still good."""
+        """Return whether the key with this prefix is still valid."""
         row = self._directory.row(f"SELECT {_COLUMNS} FROM keys WHERE prefix = ?", prefix)  # noqa: S608
         return row is not None and self._is_good(_key(row))
 

@@ -1,4 +1,4 @@
-"""How people get in and out: by name and password, by a one-time code, by a refresh token."""
+"""Login and logout by name and password, one-time code or refresh token."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ibdesk_server.security.presented import presented_cookie
 from ibdesk_server.security.principal import Principal, ProofKind, Role
 from ibdesk_server.security.throttle import Throttle
 
-_WRONG = "name or password is wrong, or this user is disabled"
+_WRONG = "wrong name or password, or the user is disabled"
 _ENDED = "this login has ended: log in again"
 
 
 class LoginRefusedError(AccessError):
-    """Somebody is not let in; the sentence does not tell what was wrong."""
+    """A login was refused; the message does not say which part was wrong."""
 
 
 class LoginDelayedError(AccessError):
-    """Somebody has failed so often that the next try has to wait for `seconds`."""
+    """After too many failures, the next try has to wait for `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
@@ -33,7 +33,7 @@ class LoginDelayedError(AccessError):
 
 
 class Admission(msgspec.Struct, frozen=True):
-    """What a login by password gives; `seconds` is how long the access token is good."""
+    """The tokens of a password login; `seconds` is the lifetime of the access token."""
 
     name: str
     role: Role
@@ -46,7 +46,7 @@ class Admission(msgspec.Struct, frozen=True):
 
 
 class LoginService:
-    """Lets people in and out of what `security` guards."""
+    """Logs users in and out of a server."""
 
     def __init__(self, security: Security) -> None:
         self._security = security
@@ -55,12 +55,12 @@ class LoginService:
         self._throttle = Throttle(security.directory)
 
     async def sign_in(self, name: str, password: str, *, address: str) -> Admission:
-        """Return the tokens of a new login.
+        """Log in and return the tokens.
 
         Raises:
-            LoginDelayedError: If this name or this address has to wait.
-            LoginRefusedError: If name and password do not belong together.
-            TooManyChecksError: If too many logins wait for their check.
+            LoginDelayedError: If this name or address has to wait.
+            LoginRefusedError: If name or password is wrong.
+            TooManyChecksError: If too many logins are waiting.
         """
         security = self._security
         wait = await security.aside(self._throttle.begin, name, address)
@@ -78,10 +78,10 @@ class LoginService:
         return self._admission(login, user.role, refresh_token)
 
     async def refresh(self, refresh_token: str) -> Admission:
-        """Return the next tokens of a login; the ones before are then of no use.
+        """Return the next tokens of a login; the previous ones become invalid.
 
         Raises:
-            LoginRefusedError: If the token is not the current one of a login that goes on.
+            LoginRefusedError: If the token is not the current one of an active login.
         """
         security = self._security
         renewed = await security.change(security.logins.refresh, refresh_token)
@@ -94,22 +94,22 @@ class LoginService:
         return self._admission(login, user.role, following)
 
     async def sign_out(self, principal: Principal) -> None:
-        """End the login that somebody came with."""
+        """End the login of the caller's token."""
         if principal.kind is ProofKind.TOKEN:
             await self._security.change(self._security.logins.end, principal.proof_id)
 
     async def hash_of(self, password: str, *, name: str) -> str:
-        """Return what is to be kept of a user's new password.
+        """Check a new password and return its hash.
 
         Raises:
-            AccessError: If it does not follow the rule.
-            TooManyChecksError: If too many wait already.
+            AccessError: If the password breaks the rules.
+            TooManyChecksError: If too many checks are waiting.
         """
         require_good(password, name)
         return await self._passwords.hash_aside(password)
 
     async def open_session(self, code: str) -> str | None:
-        """Return a session's cookie value for a one-time code, None when the code is no good (any more)."""
+        """Exchange a one-time code for a session's cookie value; None if the code is not valid (any more)."""
         security = self._security
         principal = await security.aside(security.codes.use_up, code)
         if principal is None or not await security.aside(security.is_current, principal):
@@ -117,13 +117,13 @@ class LoginService:
         return await security.aside(security.sessions.issue, principal)
 
     async def begin_session(self, principal: Principal) -> str:
-        """Return a session's cookie value for a user who came with an access token.
+        """Return a session's cookie value for a caller with an access token.
 
         Raises:
-            AccessError: If they came with something else, which may be less than the user is.
+            AccessError: If the caller has another proof, which may allow less than the user's role.
         """
         if principal.kind is not ProofKind.TOKEN:
-            raise AccessError("only a login by name and password becomes a browser's login")
+            raise AccessError("only a login by name and password can start a browser session")
         return await self._security.aside(self._security.sessions.issue, principal)
 
     async def close_session(self, headers: Headers) -> None:

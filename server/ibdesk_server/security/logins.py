@@ -1,4 +1,4 @@
-"""Logins by password as they go on: a refresh token that is exchanged for the next one each time it is used."""
+"""Password logins and their refresh tokens, each of which is exchanged for the next one when used."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ibdesk_server.security.tickets import digest_of
 
 _MARK = "ibr"
 _FORM = re.compile(rf"{_MARK}_([0-9a-f]{{32}})_[A-Za-z0-9_-]{{43}}")
-# More than one person needs at once; the oldest ones end.
+# Logins per user. Beyond this, the oldest end.
 _MOST_LOGINS = 50
 
 
 class Login(msgspec.Struct, frozen=True):
-    """One login of a user, which ends at `expires_ns` (UTC) at the latest, however often it is refreshed."""
+    """A user's login, which ends at `expires_ns` (UTC) at the latest, however often it is refreshed."""
 
     id: str
     user: str
@@ -29,10 +29,10 @@ class Login(msgspec.Struct, frozen=True):
 
 
 class Logins:
-    """The logins in a directory; `seconds` is the longest that one lasts.
+    """The logins in a directory; `seconds` is their longest duration.
 
-    A refresh token is good once. One that comes a second time has been stolen, from or by whoever used it first, and
-    nobody knows which: then the whole login ends (RFC 9700, 4.14.2).
+    A refresh token works once. A second use means that it was stolen, by the first or the second user of it, so the
+    whole login ends (RFC 9700, 4.14.2).
     """
 
     def __init__(self, directory: Directory, *, seconds: float, clock: Callable[[], int] = time.time_ns) -> None:
@@ -40,7 +40,7 @@ class Logins:
         self._life_ns = int(seconds * 1e9)
 
     def start(self, user: str, generation: str) -> tuple[Login, str]:
-        """Return a new login and its first refresh token."""
+        """Start a login and return it with its first refresh token."""
         now = self._clock()
         login = Login(secrets.token_hex(16), user, generation, now + self._life_ns)
         token = _token(login.id)
@@ -58,7 +58,7 @@ class Logins:
         return login, token
 
     def refresh(self, token: str) -> tuple[Login, str] | None:
-        """Return the login and the next token, None when this one is not (or no more) the current one."""
+        """Return the login and its next token, None if the given token is not the current one."""
         form = _FORM.fullmatch(token)
         if form is None:
             return None
@@ -77,12 +77,12 @@ class Logins:
         return Login(*row[:4]), following
 
     def end(self, login_id: str) -> None:
-        """End a login; its tokens are worthless."""
+        """End a login; its tokens become invalid."""
         with self._directory.change() as connection:
             connection.execute("DELETE FROM logins WHERE id = ?", (login_id,))
 
     def goes_on(self, login_id: str) -> bool:
-        """Return whether a login has not ended."""
+        """Return whether a login is active."""
         query = "SELECT 1 FROM logins WHERE id = ? AND expires_ns > ?"
         return self._directory.row(query, login_id, self._clock()) is not None
 

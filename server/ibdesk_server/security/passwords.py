@@ -1,4 +1,4 @@
-"""Passwords: the rule for new ones, their hashes, and checking one without telling or stalling anything."""
+"""Passwords: rules for new ones, hashes, and checks in constant time that do not block the event loop."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from ibdesk_server.security.errors import AccessError
 
 SHORTEST, LONGEST = 12, 256
 
-# Each check takes tens of megabytes and milliseconds on purpose.
+# Each check deliberately takes tens of megabytes and milliseconds.
 _AT_ONCE = 2
 _WAITING = 32
 _SALT_BYTES, _HASH_BYTES = 16, 32
 
 
 class TooManyChecksError(AccessError):
-    """So many logins wait for their check that another one is not taken on."""
+    """Too many logins are waiting for their password check."""
 
     def __str__(self) -> str:
-        return "too many logins at once: try again in some seconds"
+        return "too many logins at once: try again in a few seconds"
 
 
 class PasswordVerdict(msgspec.Struct, frozen=True):
-    """Whether a password is right, and its hash by today's parameters when it was kept by others."""
+    """Whether a password is right, and its new hash if it was stored with other parameters."""
 
     right: bool
     better_hash: str | None = None
 
 
 class Passwords:
-    """Hashes passwords with argon2id; `rounds` and `memory_kib` are what one guess costs everybody.
+    """Hashes passwords with argon2id; `rounds` and `memory_kib` set the cost of each check.
 
-    Checks run in threads of their own, a few at a time; a limited number waits.
+    Checks run in separate threads, a few at a time; the number of waiting checks is limited.
     """
 
     def __init__(self, *, rounds: int, memory_kib: int) -> None:
@@ -51,14 +51,14 @@ class Passwords:
         self._waiting = 0
 
     def hash(self, password: str) -> str:
-        """Return what is kept of a password."""
+        """Return the hash of a password."""
         return self._hasher.hash(_normal(password))
 
     async def hash_aside(self, password: str) -> str:
-        """Return what is kept of a password, while the event loop goes on.
+        """Return the hash of a password, without blocking the event loop.
 
         Raises:
-            TooManyChecksError: If too many wait already.
+            TooManyChecksError: If too many checks are waiting.
         """
         self._enter()
         try:
@@ -67,10 +67,10 @@ class Passwords:
             self._waiting -= 1
 
     async def check(self, kept: str | None, password: str) -> PasswordVerdict:
-        """Return whether a password is the one kept; with none kept it is wrong, after the same work.
+        """Check a password against a stored hash. Without a hash it is wrong, after the same amount of work.
 
         Raises:
-            TooManyChecksError: If too many wait already.
+            TooManyChecksError: If too many checks are waiting.
         """
         self._enter()
         try:
@@ -96,27 +96,27 @@ class Passwords:
 
 
 def require_good(password: str, name: str) -> None:
-    """See that a new password follows the rule.
+    """Check a new password against the rules.
 
     Raises:
-        AccessError: If it is too short, too long, or says little more than the user's name.
+        AccessError: If it is too short, too long, or little more than the user's name.
     """
     length = len(_normal(password))
     if length < SHORTEST:
-        raise AccessError(f"a password has {SHORTEST} characters or more, this one has {length}")
+        raise AccessError(f"a password must have at least {SHORTEST} characters, got {length}")
     if length > LONGEST:
-        raise AccessError(f"a password has {LONGEST} characters at most, this one has {length:,}")
+        raise AccessError(f"a password must have at most {LONGEST} characters, got {length:,}")
     if len(set(password)) < 5 or len(password.casefold().replace(name.casefold(), "")) < SHORTEST // 2:
-        raise AccessError("this password is too easy to guess: take several words that have nothing to do with you")
+        raise AccessError("this password is too easy to guess: use several words that are not related to you")
 
 
 def _normal(password: str) -> str:
-    """Return one spelling of what can be typed in several ways (NIST SP 800-63B, 3.1.1.2)."""
+    """Return the normalized form of text that can be typed in several ways (NIST SP 800-63B, 3.1.1.2)."""
     return unicodedata.normalize("NFKC", password)
 
 
 def _random_hash(rounds: int, memory_kib: int) -> str:
-    """Return a hash of no password, which takes as long to check as any."""
+    """Return a hash that matches no password and takes as long to check as any other."""
     salt, digest = (
         base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=") for size in (_SALT_BYTES, _HASH_BYTES)
     )

@@ -1,4 +1,4 @@
-"""What a request shows of who makes it: a key or token in a header, or the cookie of a browser's login."""
+"""The credentials in a request: a key or token in a header, or the cookie of a browser login."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from starlette.datastructures import Headers
 COOKIE = "ibdesk_session"
 KEY_HEADER = "X-API-Key"
 FEED_PROTOCOL = "ibdesk.v2"
-"""The subprotocol of the feed; who can set no header offers it together with ``bearer.<key or token>``."""
+"""The subprotocol of the feed. Clients that cannot set headers offer it together with ``bearer.<key or token>``."""
 
 _BEARER_PROTOCOL = "bearer."
 
 
 def presented_secret(headers: Headers) -> str | None:
-    """Return the key or token that a request's headers carry, right or wrong, if any."""
+    """Return the key or token in the headers, valid or not, None if there is none."""
     key = headers.get(KEY_HEADER)
     if key is not None:
         return key
@@ -29,7 +29,7 @@ def presented_secret(headers: Headers) -> str | None:
 
 
 def presented_cookie(headers: Headers) -> str:
-    """Return the value of the session's cookie, empty when there is none."""
+    """Return the value of the session cookie, empty if there is none."""
     try:
         cookies = SimpleCookie(headers.get("cookie", ""))
     except CookieError:

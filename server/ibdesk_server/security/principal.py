@@ -1,4 +1,4 @@
-"""Who is asking, and what they may do: a viewer looks, a trader also orders, an admin also decides who gets in."""
+"""The authenticated caller and its role: a viewer reads, a trader also trades, an admin also manages access."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ AREAS = frozenset(
         "users",
     }
 )
-"""What a key can be narrowed to: the parts of the REST interface by their tags, and the feed."""
+"""The areas that a key can be limited to: the parts of the REST API by their tags, and the feed."""
 
 _ACTIONS = frozenset({"read", "write"})
 
 
 @functools.total_ordering
 class Role(enum.Enum):
-    """What somebody may do; each role may also do all that the roles below it may."""
+    """The permissions of a caller; each role includes the roles below it."""
 
     VIEWER = "viewer"
-    """Read everything that is about the desk, change nothing."""
+    """Read everything about the desk, change nothing."""
     TRADER = "trader"
     """Also place and cancel orders, start and stop strategies, halt and resume."""
     ADMIN = "admin"
-    """Also users, keys, and the record of who did what."""
+    """Also manage users and keys, and read the audit log."""
 
     def __lt__(self, other: object) -> bool:
-        """Return whether the other role may do more."""
+        """Return whether the other role is higher."""
         if not isinstance(other, Role):
             return NotImplemented
         return _LADDER.index(self) < _LADDER.index(other)
@@ -55,23 +55,23 @@ _LADDER = tuple(Role)
 
 
 class ProofKind(enum.Enum):
-    """How somebody showed who they are."""
+    """The kind of credential that authenticated a caller."""
 
     LOCAL = "local key"
-    """With the key file of this machine."""
+    """The key file of this machine."""
     KEY = "api key"
-    """With a key that an admin made for a program."""
-    TOKEN = "token"  # noqa: S105 - the name of a kind, no token
-    """With the access token of a login by password."""
+    """An API key that an admin created for a program."""
+    TOKEN = "token"  # noqa: S105 - the name of a kind, not a token
+    """The access token of a password login."""
     SESSION = "session"
-    """With the cookie of a browser's login."""
+    """The cookie of a browser login."""
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Somebody who is known.
+    """An authenticated caller.
 
-    `scopes` narrow what the role allows, None does not. `proof_id` names the key, login or session they came with and
-    is no secret; `generation` is the user's when they came, `expires_ns` the time (UTC) until when the proof is good.
+    `scopes` limit the role; None means no limit. `proof_id` names the key, login or session and is not secret.
+    `generation` is the user's at authentication, `expires_ns` the time (UTC) at which the proof expires.
     """
 
     name: str
@@ -83,31 +83,31 @@ class Principal(msgspec.Struct, frozen=True):
     expires_ns: int | None = None
 
     def may(self, role: Role) -> bool:
-        """Return whether they hold this role or one above it."""
+        """Return whether the caller has this role or a higher one."""
         return self.role >= role
 
     def reaches(self, area: str, *, writing: bool) -> bool:
-        """Return whether their scopes, if they have any, include reading or changing this area."""
+        """Return whether the caller's scopes, if any, include reading or changing this area."""
         if self.scopes is None:
             return True
         return area in self.scopes or f"{area}:{'write' if writing else 'read'}" in self.scopes
 
 
 LOCAL = Principal("local", Role.ADMIN, ProofKind.LOCAL)
-"""Whoever holds the key file of this machine."""
+"""The holder of this machine's key file."""
 
 
 def checked_scopes(scopes: Iterable[str]) -> frozenset[str]:
-    """Return scopes such as ``feed`` or ``book:read`` as a set.
+    """Check scopes such as ``feed`` or ``book:read`` and return them as a set.
 
     Raises:
-        AccessError: If one names no area, or is neither for reading nor for writing.
+        AccessError: If a scope names an unknown area or action.
     """
     found = frozenset(scopes)
     for scope in found:
         area, colon, action = scope.partition(":")
         if area not in AREAS or (colon and action not in _ACTIONS):
             raise AccessError(
-                f"{scope!r} is no scope: take one of {', '.join(sorted(AREAS))}, alone or with :read or :write"
+                f"{scope!r} is not a scope: use one of {', '.join(sorted(AREAS))}, alone or with :read or :write"
             )
     return found

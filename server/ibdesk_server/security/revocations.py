@@ -1,4 +1,4 @@
-"""Who stays connected is asked for again and again: a login that has ended ends the connections it opened."""
+"""Close connections whose key or login has expired or been revoked."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from ibdesk_server.security.principal import Principal
 
 _log = logging.getLogger(__name__)
 
-# Not more often, whatever the settings say.
+# The shortest interval, whatever the settings say.
 _SHORTEST_SECONDS = 0.05
 
 End = Callable[[], None]
 
 
 class RevocationMonitor:
-    """Calls those back whose key or login has expired or was revoked, at most `recheck_seconds` after the directory
-    says so.
+    """Checks the keys and logins of open connections every `recheck_seconds`, and ends those that became invalid.
 
-    Its task runs only while somebody is connected.
+    Its task runs only while there are connections.
     """
 
     def __init__(self, security: Security) -> None:
@@ -31,13 +30,13 @@ class RevocationMonitor:
         self._task: asyncio.Task[None] | None = None
 
     def enter(self, principal: Principal, end: End) -> None:
-        """Watch over somebody from now on; `end` is called once, when they may not stay."""
+        """Watch a connection; `end` is called once, when its key or login is not valid any more."""
         self._connected.setdefault(principal, set()).add(end)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._watch(), name="revocations")
 
     def leave(self, principal: Principal, end: End) -> None:
-        """Watch no more."""
+        """Stop watching a connection."""
         ends = self._connected.get(principal, set())
         ends.discard(end)
         if not ends:
@@ -52,8 +51,8 @@ class RevocationMonitor:
             for principal in list(self._connected):
                 try:
                     stays = await self._security.holds(principal)
-                except Exception:  # noqa: BLE001 - who cannot be asked for does not stay, whatever the reason
-                    _log.exception("whether %s may stay cannot be told", principal.name)
+                except Exception:  # noqa: BLE001 - if the check fails for any reason, the connection ends
+                    _log.exception("cannot check whether %s may stay connected", principal.name)
                     stays = False
                 if not stays:
                     for end in self._connected.pop(principal, set()):

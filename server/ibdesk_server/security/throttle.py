@@ -1,4 +1,4 @@
-"""The brake on guessing passwords: after some failures each further try has to wait longer."""
+"""Protection against password guessing: after some failures, each further try has to wait longer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ibdesk_server.security.directory import Directory
 from ibdesk_server.security.tickets import digest_of
 
 _FREE_FAILURES = 3
-# Of a user name it is short, so that nobody can keep somebody else out for long by failing in their name.
+# Short for a user name, so that an attacker cannot lock a user out for long.
 _LONGEST_USER_SECONDS = 30.0
 _LONGEST_ADDRESS_SECONDS = 900.0
 _FORGOTTEN_NS = 3_600 * 10**9
@@ -18,16 +18,16 @@ _MOST_SUBJECTS = 20_000
 
 
 class Throttle:
-    """Counts tries that have not succeeded, by user name, known or not, and by address.
+    """Counts failed tries by user name, existing or not, and by address.
 
-    A try counts as failed from its beginning, so that many at once do not slip through together.
+    A try counts as failed from its start, so that many simultaneous tries are limited too.
     """
 
     def __init__(self, directory: Directory, *, clock: Callable[[], int] = time.time_ns) -> None:
         self._directory, self._clock = directory, clock
 
     def begin(self, user: str, address: str) -> float:
-        """Count a try and return 0; or count nothing and return how many seconds to wait before the next one."""
+        """Count a try and return 0; or, if it comes too early, return the seconds to wait without counting it."""
         now = self._clock()
         with self._directory.change() as connection:
             subjects = _subjects(user, address)
@@ -56,11 +56,11 @@ class Throttle:
         return 0.0
 
     def succeeded(self, user: str, address: str) -> None:
-        """Take back the try: it was the right password."""
+        """Remove a try with the right password from the count."""
         (user_subject, _), (address_subject, _) = _subjects(user, address)
         with self._directory.change() as connection:
             connection.execute("DELETE FROM attempts WHERE subject = ?", (user_subject,))
-            # Who guesses for others does not clear the address by logging in as oneself in between.
+            # An attacker must not clear the address's count by logging in with an own account in between.
             connection.execute("UPDATE attempts SET failures = failures - 1 WHERE subject = ?", (address_subject,))
 
     def _make_room(self, execute: Callable[..., object], now: int) -> None:
@@ -73,7 +73,7 @@ class Throttle:
 
 
 def _subjects(user: str, address: str) -> list[tuple[str, float]]:
-    # What was typed as a name may have been a password: it is not kept as it is.
+    # A password may have been typed as the name, so only the hash is stored.
     return [
         (f"user {digest_of(user).hex()}", _LONGEST_USER_SECONDS),
         (f"address {address}", _LONGEST_ADDRESS_SECONDS),

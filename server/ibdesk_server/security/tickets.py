@@ -1,4 +1,4 @@
-"""Words that get somebody in for a while: one-time codes and the cookies of logins."""
+"""One-time codes and session cookies: random words that identify a caller for a limited time."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from ibdesk_server.security.directory import Directory, Row
 from ibdesk_server.security.principal import Principal, ProofKind, Role
 
 _TICKET_BYTES = 32
-# More than anybody needs at once; the oldest ones leave.
+# Tickets of each use. Beyond this, the oldest are deleted.
 _MOST_TICKETS = 1_000
 
 
 class Use(enum.Enum):
-    """What a ticket is for."""
+    """The use of a ticket."""
 
     CODE = "code"
-    """Stands in an address and is exchanged for a session, once."""
+    """Part of a login URL; exchanged once for a session."""
     SESSION = "session"
     """The cookie of a browser."""
 
 
 class Tickets:
-    """Random words of one use that stand for somebody for some time; only their hashes are kept."""
+    """The tickets of one use; only their hashes are stored."""
 
     def __init__(
         self, directory: Directory, use: Use, *, seconds: float, clock: Callable[[], int] = time.time_ns
@@ -35,7 +35,7 @@ class Tickets:
         self._life_ns = int(seconds * 1e9)
 
     def issue(self, principal: Principal) -> str:
-        """Return a new one."""
+        """Return a new ticket for a caller."""
         now, ticket = self._clock(), secrets.token_urlsafe(_TICKET_BYTES)
         values = (principal.name, principal.role.value, principal.generation, now, now + self._life_ns)
         with self._directory.change() as connection:
@@ -51,8 +51,8 @@ class Tickets:
         return ticket
 
     def holder(self, ticket: str) -> Principal | None:
-        """Return whom it stands for, None when it was not issued or has run out."""
-        # Looking up a hash tells nothing about the ticket by the time it takes.
+        """Return the caller of a ticket, None if it is unknown or expired."""
+        # The duration of a hash lookup reveals nothing about the ticket.
         digest = digest_of(ticket)
         row = self._directory.row(
             "SELECT name, role, generation, expires_ns FROM tickets WHERE digest = ? AND use = ? AND expires_ns > ?",
@@ -63,7 +63,7 @@ class Tickets:
         return None if row is None else _principal(row, digest)
 
     def use_up(self, ticket: str) -> Principal | None:
-        """Return whom it stood for, None when it was not issued or has run out; it never does again."""
+        """Delete a ticket and return its caller, None if it is unknown or expired."""
         digest = digest_of(ticket)
         with self._directory.change() as connection:
             rows = connection.execute(
@@ -73,13 +73,13 @@ class Tickets:
         return next((_principal(row, digest) for row in rows if row[3] > self._clock()), None)
 
     def still_opens(self, proof_id: str) -> bool:
-        """Return whether the ticket whose holder has this `proof_id` is still good."""
+        """Return whether the ticket with this `proof_id` is still valid."""
         query = "SELECT 1 FROM tickets WHERE digest = ? AND use = ? AND expires_ns > ?"
         return self._directory.row(query, bytes.fromhex(proof_id), self._use.value, self._clock()) is not None
 
 
 def digest_of(secret: str) -> bytes:
-    """Return the hash under which a random secret is kept."""
+    """Return the hash under which a random secret is stored."""
     return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
 
 

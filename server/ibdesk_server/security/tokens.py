@@ -1,4 +1,4 @@
-"""Access tokens: signed notes of who logged in, good for some minutes (JWT, RFC 7519 and 9068)."""
+"""Access tokens: signed JWTs that live for some minutes (RFC 7519 and 9068)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ibdesk_server.security.principal import Principal, ProofKind, Role
 
 ISSUER, AUDIENCE = "ibdesk", "ibdesk-api"
 
-# The one algorithm that is signed with and accepted, whatever a token says of itself.
+# The only algorithm used and accepted, whatever a token's header says.
 _ALGORITHM = "HS256"
 _TYPE = "at+jwt"
 _CLAIMS = ["iss", "aud", "sub", "exp", "iat", "jti", "role", "gen", "sid"]
@@ -21,13 +21,13 @@ _LEEWAY_SECONDS = 5.0
 
 
 class AccessTokens:
-    """Signs and reads access tokens with one key; `seconds` is how long a token is good."""
+    """Signs and reads access tokens with one key; `seconds` is their lifetime."""
 
     def __init__(self, key: str, *, seconds: float, clock: Callable[[], int] = time.time_ns) -> None:
         self._key, self.seconds, self._clock = key.encode(), seconds, clock
 
     def issue(self, login: Login, role: Role) -> str:
-        """Return a new token for a login; it is not good for longer than the login."""
+        """Return a new token for a login; it expires with the login at the latest."""
         now = self._clock() / 1e9
         claims = {
             "iss": ISSUER,
@@ -43,16 +43,16 @@ class AccessTokens:
         return jwt.encode(claims, self._key, _ALGORITHM, {"typ": _TYPE})
 
     def read(self, token: str) -> Principal | None:
-        """Return whom a token names, None when we did not sign it, it was meant for others, or it has run out.
+        """Return the caller that a token names, None if its signature, audience or lifetime is not valid.
 
-        Whether the login still goes on is not asked here.
+        Does not check whether the login is still active.
         """
         try:
             found = jwt.decode_complete(
                 token,
                 self._key,
                 [_ALGORITHM],
-                # Times are compared below, by our own clock.
+                # Times are checked below with our own clock.
                 {"require": _CLAIMS, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
                 audience=AUDIENCE,
                 issuer=ISSUER,

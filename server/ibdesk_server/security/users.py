@@ -17,8 +17,8 @@ from ibdesk_server.security.errors import AccessError, NameTakenError, UnknownNa
 from ibdesk_server.security.principal import Role
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
-# Names that stand for something else in the record of who did what; a halt by the guardian, or for a trade outside the
-# desk (external), even has a meaning of its own.
+# Names with another meaning in the audit log. A halt by the guardian, or for a trade outside the desk (external), is
+# also treated differently.
 _RESERVED = frozenset(
     {EXTERNAL, GUARDIAN, MANUAL, OPERATOR, "dashboard", "engine", "file", "journal", "local", "risk", "system"}
 )
@@ -26,7 +26,7 @@ _COLUMNS = "name, role, disabled, generation, created_ns"
 
 
 class User(msgspec.Struct, frozen=True):
-    """Somebody with a password; a new `generation` makes all their logins worthless. `created_ns` is UTC."""
+    """A user with a password; a new `generation` ends all earlier logins. `created_ns` is UTC."""
 
     name: str
     role: Role
@@ -42,15 +42,15 @@ class Users:
         self._directory, self._clock = directory, clock
 
     def add(self, name: str, role: Role, password_hash: str) -> User:
-        """Add a user and return them.
+        """Add a user and return it.
 
         Raises:
-            AccessError: If the name is taken (`NameTakenError`), reserved, or no name.
+            AccessError: If the name is taken (`NameTakenError`), reserved or not valid.
         """
         if not _NAME.fullmatch(name) or name in _RESERVED:
             raise AccessError(
-                f"{name!r} cannot be the name of a user: take up to 32 small letters, digits, dots and dashes, "
-                f"and none of {', '.join(sorted(_RESERVED))}"
+                f"{name!r} is not a valid user name: use up to 32 lowercase letters, digits, dots and dashes, "
+                f"except {', '.join(sorted(_RESERVED))}"
             )
         user = User(name, role, disabled=False, generation=_new_generation(), created_ns=self._clock())
         try:
@@ -68,7 +68,7 @@ class Users:
         return [_user(row) for row in self._directory.rows(f"SELECT {_COLUMNS} FROM users ORDER BY name")]  # noqa: S608
 
     def find(self, name: str) -> User | None:
-        """Return a user, None when there is none of this name."""
+        """Return a user, None if the name is unknown."""
         row = self._directory.row(f"SELECT {_COLUMNS} FROM users WHERE name = ?", name)  # noqa: S608
         return None if row is None else _user(row)
 
@@ -76,7 +76,7 @@ class Users:
         """Return a user.
 
         Raises:
-            UnknownNameError: If there is none of this name.
+            UnknownNameError: If the name is unknown.
         """
         user = self.find(name)
         if user is None:
@@ -84,23 +84,23 @@ class Users:
         return user
 
     def password_of(self, name: str) -> str | None:
-        """Return the hash of an enabled user's password, None when there is no such user."""
+        """Return the password hash of an enabled user, None if there is no such user."""
         row = self._directory.row("SELECT password FROM users WHERE name = ? AND NOT disabled", name)
         return None if row is None else row[0]
 
     def exist(self) -> bool:
-        """Return whether anybody could log in with a password."""
+        """Return whether any user can log in with a password."""
         return self._directory.row("SELECT 1 FROM users WHERE NOT disabled") is not None
 
     def improve_hash(self, name: str, old_hash: str, password_hash: str) -> None:
-        """Keep the same password by a better hash, unless it was changed meanwhile; logins go on."""
+        """Store a better hash of the same password, unless the password was changed meanwhile; logins continue."""
         with self._directory.change() as connection:
             connection.execute(
                 "UPDATE users SET password = ? WHERE name = ? AND password = ?", (password_hash, name, old_hash)
             )
 
     def set_password(self, name: str, password_hash: str) -> None:
-        """Give a user another password; their logins end.
+        """Set a user's password; ends all the user's logins.
 
         Raises:
             UnknownNameError: If there is no such user.
@@ -108,7 +108,7 @@ class Users:
         self._set(name, "password", password_hash)
 
     def set_role(self, name: str, role: Role) -> None:
-        """Give a user another role; their logins end.
+        """Set a user's role; ends all the user's logins.
 
         Raises:
             UnknownNameError: If there is no such user.
@@ -116,7 +116,7 @@ class Users:
         self._set(name, "role", role.value)
 
     def set_disabled(self, name: str, *, disabled: bool) -> None:
-        """Keep a user out, or let them in again; their logins end.
+        """Disable or enable a user; ends all the user's logins.
 
         Raises:
             UnknownNameError: If there is no such user.
@@ -132,7 +132,7 @@ class Users:
         self._set(name, "generation", _new_generation())
 
     def remove(self, name: str) -> None:
-        """Remove a user and end their logins.
+        """Delete a user and end all the user's logins.
 
         Raises:
             UnknownNameError: If there is no such user.
@@ -163,5 +163,5 @@ def _user(row: Row) -> User:
 
 
 def _new_generation() -> str:
-    # Random, not counted: a user who is removed and added again shall not inherit the logins of the one before.
+    # Random rather than counted: a user who is deleted and added again must not inherit the earlier logins.
     return secrets.token_hex(8)
