@@ -55,7 +55,7 @@ async def test_a_page_says_that_the_engine_is_away_and_grays_what_is_old(
 
     await expect(banner).to_contain_text("The engine is away", timeout=30_000)
     await expect(banner).to_contain_text("open positions are unmanaged")
-    await expect(banner).to_contain_text("What is shown is from before")
+    await expect(banner).to_contain_text("The figures are from before")
     await expect(states).not_to_contain_text("TWS up")
     await expect(states).to_contain_text("TWS not known")
     # The figures are inside something gray.

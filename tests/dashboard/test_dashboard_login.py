@@ -135,7 +135,7 @@ async def test_a_trader_stops_the_account_by_the_button(
     await page.get_by_label("Reason").fill("fire")
     await page.get_by_label("Reason").press("Enter")
     await page.get_by_role("button", name="Stop the account now").click()
-    await expect(page.get_by_text("stands until somebody lifts it")).to_be_visible(timeout=30_000)
+    await expect(page.get_by_text("stands until it is lifted")).to_be_visible(timeout=30_000)
 
     async with httpx.AsyncClient(base_url=web.url, headers={"X-API-Key": key}, **PLAIN) as client:
         halts = (await client.get("/api/v1/risk")).json()["halts"]

@@ -1,4 +1,4 @@
-"""What a board knows: the newest row of every key, and the histories that its charts start from."""
+"""The state of a board: the newest row of every key, and the histories for its charts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ibdesk.store.feed import Row, Topic
 from ibdesk.store.totals import profit, total
 
 Update = Mapping[Topic, Iterable[Row]]
-"""What came since the last tick, by topic, oldest first."""
+"""The rows since the last tick, by topic, oldest first."""
 
 _KEYS: dict[Topic, Callable[[Row], Hashable]] = {
     Topic.QUOTES: lambda row: row["symbol"],
@@ -31,20 +31,20 @@ _KEYS: dict[Topic, Callable[[Row], Hashable]] = {
     Topic.LINK: lambda _: "link",
     Topic.ALERTS: lambda row: (row["at_ns"], row["origin"], row["text"]),
 }
-# The topics whose rows are kept as a history for the charts, and the column that tells a key's rows apart.
+# The topics whose rows are stored as a history for the charts, and the column that distinguishes a key's rows.
 _TIMES = {Topic.BARS: "opened_ns", Topic.INDICATORS: "opened_ns", Topic.EQUITY: "at_ns"}
-# How many rows of one key such a history holds; of all other topics only the newest is kept.
+# How many rows of one key a history holds. Other topics store only the newest row.
 _KEPT = 3_000
 _FINAL = frozenset(status.value for status in FINAL_STATUSES)
 
 
 def key_of(topic: Topic, row: Row) -> Hashable:
-    """Return what a row is about: rows of one topic with equal keys follow each other."""
+    """Return a row's key: within a topic, a row replaces or follows earlier ones with the same key."""
     return _KEYS[topic](row)
 
 
 class Totals:
-    """The sums over all positions, None where unknown; `profit` is what is left after commissions."""
+    """The sums over all positions, None if unknown; `profit` is after commissions."""
 
     def __init__(self, positions: Iterable[Row]) -> None:
         rows = list(positions)
@@ -56,13 +56,13 @@ class Totals:
 
 
 class BoardState:
-    """The rows a board has seen, by topic and key; the newest row of a key may come again without harm."""
+    """The rows a board has received, by topic and key; receiving the newest row of a key again changes nothing."""
 
     def __init__(self) -> None:
         self._rows: dict[Topic, dict[Any, collections.deque[Row]]] = {topic: {} for topic in Topic}
 
     def apply(self, update: Update) -> None:
-        """Take what came since the last tick."""
+        """Add the rows since the last tick."""
         for topic, rows in update.items():
             known, time = self._rows[topic], _TIMES.get(topic)
             for row in rows:
@@ -75,37 +75,37 @@ class BoardState:
                 history.append(row)
 
     def latest(self, topic: Topic) -> list[Row]:
-        """Return the newest row of every key, in the order in which the keys first came."""
+        """Return the newest row of every key, in the order in which the keys first arrived."""
         return [rows[-1] for rows in self._rows[topic].values()]
 
     def newest(self, topic: Topic, key: Hashable) -> Row | None:
-        """Return the newest row of one key, if it has any."""
+        """Return the newest row of a key, None if there is none."""
         rows = self._rows[topic].get(key)
         return rows[-1] if rows else None
 
     def oldest(self, topic: Topic, key: Hashable) -> Row | None:
-        """Return the row of one key that has been kept longest, if it has any."""
+        """Return the oldest stored row of a key, None if there is none."""
         rows = self._rows[topic].get(key)
         return rows[0] if rows else None
 
     def history(self, topic: Topic, key: Hashable) -> list[Row]:
-        """Return every kept row of one key, in the order in which they came."""
+        """Return all stored rows of a key, in order of arrival."""
         return list(self._rows[topic].get(key, ()))
 
     def length(self, topic: Topic, key: Hashable) -> int:
-        """Return how many rows of one key are kept."""
+        """Return the number of stored rows of a key."""
         return len(self._rows[topic].get(key, ()))
 
     def count(self, topic: Topic) -> int:
-        """Return how many keys a topic has: of `Topic.ORDERS`, how many orders there were."""
+        """Return the number of keys of a topic, for example of orders for `Topic.ORDERS`."""
         return len(self._rows[topic])
 
     def series(self) -> list[tuple[str, int]]:
-        """Return what can be charted: (symbol, interval in ns), in the order in which it came."""
+        """Return the series that can be charted as (symbol, interval in ns), in order of arrival."""
         return list(self._rows[Topic.BARS])
 
     def last_price(self, symbol: str) -> float | None:
-        """Return the close of the newest bar, of one in progress too; without any the middle of the quote."""
+        """Return the close of the newest bar, including one in progress; without bars, the middle of the quote."""
         bars = [
             rows[-1]
             for topic in (Topic.BARS, Topic.PROGRESS)
@@ -124,5 +124,5 @@ class BoardState:
         return Totals(self.latest(Topic.POSITIONS))
 
     def working_orders(self) -> int:
-        """Return how many orders are not yet filled, cancelled or refused."""
+        """Return the number of orders that are not filled, cancelled or refused."""
         return sum(1 for row in self.latest(Topic.ORDERS) if row["status"] not in _FINAL)

@@ -1,4 +1,4 @@
-"""The figures on top: profit, account, activity, and whether everything is connected."""
+"""The summary line: profit, account, activity and connections."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from ibdesk.views.state import BoardState, Totals
 
 
 class FeedStatus(enum.Enum):
-    """How the rows reach this board."""
+    """The state of the feed of a board."""
 
     CONNECTING = "connecting"
-    """Nothing has come yet."""
+    """No row has arrived yet."""
     LIVE = "live"
-    """What is shown is what is."""
+    """The figures are current."""
     AWAY = "engine away"
-    """The server answers, and has lost the engine; what is shown is the last that was known."""
+    """The server has lost the engine; the figures are the last known."""
     RECONNECTING = "reconnecting"
-    """The connection broke; what is shown is the last that was known."""
+    """The connection is lost; the figures are the last known."""
     REFUSED = "refused"
-    """The key is not accepted; trying again does not help."""
+    """The server refuses the key; retrying does not help."""
 
 
 _GOOD = frozenset({"up", "NORMAL", FeedStatus.LIVE.value})
 _BAD = frozenset({"HALTED", "down", "closed", FeedStatus.REFUSED.value, FeedStatus.AWAY.value})
-# What the last row says of TWS holds only while rows come.
+# The last row's state of TWS is valid only while the feed is live.
 _CURRENT = frozenset({FeedStatus.LIVE, FeedStatus.CONNECTING})
 _STYLE = f"""
 :host {{ font: 13px {palette.FONT}; color: {palette.TEXT}; font-variant-numeric: tabular-nums; }}
@@ -54,14 +54,14 @@ _STYLE = f"""
 
 
 class SummaryView:
-    """One line of figures and, while trading is halted, a banner; `view` is the Panel component to show."""
+    """A line of figures and, while trading is halted, a banner; `view` is the Panel component."""
 
     def __init__(self) -> None:
         self._text = LiveText(_STYLE)
         self.view = self._text.view
 
     def show(self, state: BoardState, feed: FeedStatus) -> None:
-        """Write the figures as they are now; unchanged figures send nothing."""
+        """Show the present figures; unchanged figures send nothing."""
         line = f'<div class="top">{_name(state)}{_figures(state)}{_states(state, feed)}</div>'
         self._text.show(_banner(state) + line)
 
@@ -78,7 +78,7 @@ def _banner(state: BoardState) -> str:
 
 
 def _trading(link: Row | None) -> str:
-    """Return the strictest state that a halt holds in, of whatever scope."""
+    """Return the strictest state of all halts, of any scope."""
     if link is None:
         return "waiting"
     states = {halt["state"] for halt in link["halts"]}
@@ -112,9 +112,9 @@ def _figures(state: BoardState) -> str:
 
 
 def _liquidation(account: Row, totals: Totals) -> float | None:
-    """Return the net liquidation value that belongs to the profit beside it.
+    """Return the net liquidation value that matches the displayed profit.
 
-    TWS tells it every three minutes; until then it is what was told and what positions have earned since.
+    TWS reports it every three minutes; between reports, the change in the positions' profit is added.
     """
     told, before = account["net_liquidation"], account.get("gross_pnl")
     if told is None or before is None or totals.realized is None or totals.unrealized is None:

@@ -1,4 +1,4 @@
-"""Positions, orders, fills and messages as tables: one row a key, changed cells patched in place."""
+"""Tables of positions, orders, fills and messages: one row per key, with changed cells patched in place."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _GOOD, _BAD, _OPEN = (
     ("sell", "denied", "rejected", "failed", "error"),
     ("working", "sent", "held"),
 )
-# The width of a digit of the tables' font, and what a cell leaves free beside its text; pixels.
+# The width of a digit in the tables' font, and the padding of a cell, in pixels.
 _CHARACTER, _CELL_PADDING = 6.7, 13
 _STYLE = f"""
 .tabulator, .tabulator * {{ font: 12px {palette.FONT} !important; font-variant-numeric: tabular-nums !important; }}
@@ -53,10 +53,11 @@ _STYLE = f"""
 
 
 class Column(msgspec.Struct, frozen=True):
-    """One column: its title, how many characters it holds, and how a row's cell is written.
+    """A column: its title, its width in characters, and the function that formats its cells.
 
-    A column never becomes narrower than that, so that a figure is not cut: a table too wide for its place scrolls. What
-    is longer still ends in an ellipsis, and the tooltip has all of it.
+    A column does not become narrower than its width, so that figures are not cut; a table that is too wide scrolls.
+    Longer
+    text ends in an ellipsis, and the tooltip shows all of it.
     """
 
     title: str
@@ -67,16 +68,16 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class KeyedTable:
-    """A table of a topic's rows, one a key; `view` is the Panel component to show.
+    """A table of a topic's rows, one per key; `view` is the Panel component.
 
     Args:
-        topic: What the rows are about; gives each row its key.
+        topic: The topic of the rows; determines their keys.
         columns: From left to right.
-        empty: What stands there while there are no rows.
-        newest_first: Whether a new key goes on top; else below.
-        limit: How many rows are shown at most; the oldest ones leave.
-        replace_values: Send the whole table instead of patches: JupyterLab's channel loses its way when several
-            patches are under way at once.
+        empty: The text shown while there are no rows.
+        newest_first: Whether a new key is added at the top instead of the bottom.
+        limit: The maximum number of rows; the oldest are removed.
+        replace_values: Send the whole table instead of patches, because JupyterLab's channel fails with several
+            simultaneous patches.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class KeyedTable:
         self.view = self._tabulator(empty)
 
     def apply(self, rows: Iterable[Row]) -> None:
-        """Take new and changed rows; only what differs on the screen is sent."""
+        """Add new and changed rows; only visible differences are sent."""
         changed: dict[Hashable, tuple[str, ...]] = {}
         for row in rows:
             changed[key_of(self.topic, row)] = tuple(column.write(row) for column in self._columns)
@@ -111,7 +112,7 @@ class KeyedTable:
             self._send_changes(changed)
 
     def texts(self) -> list[tuple[str, ...]]:
-        """Return the cells as they are shown, from the top down."""
+        """Return the displayed cells, top row first."""
         return [self._cells[key] for key in self._places]
 
     def _send_all(self) -> None:
@@ -163,7 +164,7 @@ class KeyedTable:
 
 
 def quotes_table(*, replace_values: bool = False) -> KeyedTable:
-    """Return the table of the newest quotes, one line an instrument."""
+    """Return the table of the newest quotes, one row per instrument."""
     return KeyedTable(
         Topic.QUOTES,
         [
@@ -181,7 +182,7 @@ def quotes_table(*, replace_values: bool = False) -> KeyedTable:
 
 
 def positions_table(*, replace_values: bool = False) -> KeyedTable:
-    """Return the table of what is held, by owner and instrument."""
+    """Return the table of positions by owner and instrument."""
     return KeyedTable(
         Topic.POSITIONS,
         [
@@ -200,7 +201,7 @@ def positions_table(*, replace_values: bool = False) -> KeyedTable:
 
 
 def orders_table(*, replace_values: bool = False) -> KeyedTable:
-    """Return the table of orders, newest on top."""
+    """Return the table of orders, newest first."""
     return KeyedTable(
         Topic.ORDERS,
         [
@@ -221,7 +222,7 @@ def orders_table(*, replace_values: bool = False) -> KeyedTable:
 
 
 def fills_table(*, replace_values: bool = False) -> KeyedTable:
-    """Return the table of executions, newest on top."""
+    """Return the table of fills, newest first."""
     return KeyedTable(
         Topic.FILLS,
         [
@@ -239,7 +240,7 @@ def fills_table(*, replace_values: bool = False) -> KeyedTable:
 
 
 def runs_table(*, replace_values: bool = False) -> KeyedTable:
-    """Return the table of strategies, the one started last on top."""
+    """Return the table of runs, latest start first."""
     return KeyedTable(
         Topic.RUNS,
         [
@@ -256,7 +257,7 @@ def runs_table(*, replace_values: bool = False) -> KeyedTable:
 
 
 def alerts_table(*, replace_values: bool = False) -> KeyedTable:
-    """Return the table of messages: denied orders, halts, warnings, and what strategies log."""
+    """Return the table of messages: denied orders, halts, warnings and log lines of strategies."""
     return KeyedTable(
         Topic.ALERTS,
         [
@@ -271,14 +272,14 @@ def alerts_table(*, replace_values: bool = False) -> KeyedTable:
 
 
 def _shares(columns: tuple[Column, ...]) -> dict[str, str]:
-    """Return each column's width as whole percents that add up to 100, as Tabulator wants them."""
+    """Return each column's width in whole percents that add up to 100, as Tabulator requires."""
     widths = [column.width for column in columns]
     edges = [round(100 * sum(widths[:i]) / sum(widths)) for i in range(len(widths) + 1)]
     return {column.title: f"{edges[i + 1] - edges[i]}%" for i, column in enumerate(columns)}
 
 
 def _own_settings(column: Column) -> dict[str, Any]:
-    """Return a column's settings for Tabulator: its least width, and numbers sorted as numbers."""
+    """Return a column's settings for Tabulator: its minimum width, and numeric sorting for numbers."""
     settings: dict[str, Any] = {"field": column.title, "minWidth": round(_CELL_PADDING + _CHARACTER * column.width)}
     if column.number:
         settings |= {"sorter": "number", "sorterParams": {"thousandSeparator": ",", "alignEmptyValues": "bottom"}}
@@ -294,21 +295,21 @@ def _price(row: Row, field: str) -> str:
 
 
 def _last_or_mid(row: Row) -> str:
-    """Write the price of the last trade; where none is told, the middle of the quote by its name."""
+    """Format the price of the last trade; without one, the middle of the quote, marked as such."""
     if row["last_price"] is None and row.get("mark_price") is not None:
         return f"mid {_price(row, 'mark_price')}"
     return _price(row, "last_price")
 
 
 def _order_status(row: Row) -> str:
-    """Write the status, and what the venue has not answered yet since when."""
+    """Format the status, with the request that the venue has not answered yet and its time."""
     if not row.get("pending"):
         return str(row["status"])
     return f"{row['status']}: {row['pending']} pending since {theme.time_of_day(row['pending_ns'])}"
 
 
 def _order_price(row: Row) -> str:
-    """Write the limit, the stop, or both; a market order has neither."""
+    """Format the limit price, the stop price, or both; a market order has neither."""
     prices = [_price(row, field) for field in ("stop_price", "limit_price") if row[field] is not None]
     return " / ".join(prices)
 

@@ -19,7 +19,7 @@ _TIME_TICKS = DatetimeTickFormatter(**palette.TIME_TICKS)
 
 
 def price_digits(symbol: str) -> int:
-    """Return how many decimals prices of this instrument are shown with: 2, or as forex is quoted 5 (3 in yen)."""
+    """Return the decimals of this instrument's displayed prices: 2, or for forex 5 (3 in yen)."""
     base, dot, quote = symbol.partition(".")
     if dot and len(base) == len(quote) == 3:
         return 3 if quote == "JPY" else 5
@@ -27,12 +27,12 @@ def price_digits(symbol: str) -> int:
 
 
 def price(value: float | None, digits: int = 2) -> str:
-    """Write a price, or a dash for one that is not known."""
+    """Format a price, or a dash if it is unknown."""
     return MISSING if _unknown(value) else f"{value:,.{digits}f}"
 
 
 def quantity(value: float | None, *, signed: bool = False) -> str:
-    """Write a number of shares or contracts, without decimals it does not have."""
+    """Format a number of shares or contracts without trailing zeros."""
     if _unknown(value):
         return MISSING
     text = f"{value:+,.4f}" if signed and value else f"{value:,.4f}"
@@ -40,12 +40,12 @@ def quantity(value: float | None, *, signed: bool = False) -> str:
 
 
 def money(value: float | None) -> str:
-    """Write an amount of money that has no sign of interest: a balance, a commission."""
+    """Format an amount of money without a plus sign, such as a balance or commission."""
     return MISSING if _unknown(value) else f"{value:,.2f}"
 
 
 def profit(value: float | None) -> str:
-    """Write a profit with its sign; what rounds to nothing has none."""
+    """Format a profit with its sign; an amount that rounds to zero has none."""
     if _unknown(value):
         return MISSING
     text = f"{value:+,.2f}"
@@ -53,19 +53,19 @@ def profit(value: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Write a ratio as a signed percentage: 0.0042 as +0.42%."""
+    """Format a ratio as a signed percentage: 0.0042 as +0.42%."""
     return MISSING if _unknown(value) else f"{value:+.2%}"
 
 
 def clock_time(at_ns: int | None) -> str:
-    """Write a time (nanoseconds UTC) as date and time of day in UTC; later times sort after earlier ones."""
+    """Format a time (ns UTC) as date and time of day in UTC; the text sorts by time."""
     if not at_ns:
         return MISSING
     return datetime.fromtimestamp(at_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def time_of_day(at_ns: int) -> str:
-    """Write a time (nanoseconds UTC) as time of day in UTC."""
+    """Format a time (ns UTC) as time of day in UTC."""
     return datetime.fromtimestamp(at_ns / 1e9, UTC).strftime("%H:%M:%S")
 
 
@@ -76,12 +76,12 @@ def sign_class(value: float | None) -> str:
 
 
 def milliseconds(at_ns: int) -> float:
-    """Return a time (nanoseconds UTC) as Bokeh's axes take it: milliseconds since 1970."""
+    """Convert a time (ns UTC) to milliseconds since 1970, as Bokeh's axes require."""
     return at_ns / 1e6
 
 
 def dress(chart: figure) -> None:
-    """Give a chart the common look: dark, thin grid, prices on the right, times in UTC below."""
+    """Apply the common style to a chart: dark, thin grid, prices on the right, UTC times below."""
     chart.background_fill_color = chart.border_fill_color = palette.SURFACE
     chart.outline_line_color = None
     chart.min_border_left, chart.min_border_top = 10, 8
@@ -97,7 +97,7 @@ def dress(chart: figure) -> None:
 
 
 def hover(rows: list[tuple[str, str]], **options: Any) -> HoverTool:
-    """Return a hover tool whose tooltip shows these (label, Bokeh field) rows."""
+    """Return a hover tool with these (label, Bokeh field) rows."""
     lines = "".join(
         f'<div style="display:flex;justify-content:space-between;gap:14px">'
         f'<span style="color:{palette.MUTED}">{label}</span><span>{field}</span></div>'
@@ -108,7 +108,7 @@ def hover(rows: list[tuple[str, str]], **options: Any) -> HoverTool:
 
 
 def legend() -> Legend:
-    """Return an empty legend, one line on top of a chart; a click on a name hides its line."""
+    """Return an empty one-line legend above a chart; a click on a name hides its line."""
     return Legend(
         items=[],
         location="top_left",

@@ -1,4 +1,4 @@
-"""The screen of a desk: a Panel server in a process of its own, a client of the feed like any other."""
+"""The dashboard of a desk: a Panel server in its own process, which is a client of the feed."""
 
 from ibdesk_server.dashboard.process import DashboardProcess, start_dashboard
 

@@ -1,4 +1,4 @@
-"""``python -m ibdesk_server.dashboard``: the dashboard as a process of its own."""
+"""``python -m ibdesk_server.dashboard``: the dashboard as a separate process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ibdesk_server.settings import Settings
 
 
 def main() -> int:
-    """Serve until a signal or, with ``--end-with-stdin``, until the starting process is gone; return the exit code."""
+    """Serve until a signal or, with ``--end-with-stdin``, until the parent process ends; return the exit code."""
     arguments = _parser().parse_args()
     try:
         with _log(is_child=arguments.end_with_stdin):
@@ -31,7 +31,7 @@ def main() -> int:
 async def _run(arguments: argparse.Namespace) -> None:
     if arguments.end_with_stdin:
         end_with_parent()
-    # The imports take seconds; a wrong key file is told before them.
+    # The imports take seconds; a wrong key file is reported before them.
     key = read_machine_key(arguments.key_file)
 
     def ready(address: str) -> None:
@@ -52,7 +52,7 @@ async def _run(arguments: argparse.Namespace) -> None:
 
 
 def _log(*, is_child: bool) -> Logs:
-    """Begin the log of this process; a child's lines go to its file alone."""
+    """Start the log of this process; a child logs only to its file."""
     settings = Settings.load()
     log = settings.log
     if is_child and log.file:
@@ -68,9 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--feed", default="ws://127.0.0.1:8000/feed", help="address of the server's feed")
     parser.add_argument("--port", type=int, default=5006, help="port to listen on; 0 takes any free one")
     parser.add_argument("--key-file", type=Path, default=Settings().server.key_file, help="a key for the feed")
-    parser.add_argument("--name", action="append", default=[], help="a name by which browsers call it")
-    parser.add_argument("--path-prefix", default="", help="what all paths begin with, behind a proxy")
-    parser.add_argument("--end-with-stdin", action="store_true", help="end when standard input ends")
+    parser.add_argument("--name", action="append", default=[], help="a host name under which browsers reach it")
+    parser.add_argument("--path-prefix", default="", help="prefix of all paths, behind a proxy")
+    parser.add_argument("--end-with-stdin", action="store_true", help="end when standard input closes")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Who may look at the dashboard: a browser that came with a one-time code, or somebody whom the server knows."""
+"""Access to the dashboard: by one-time code, or by a login that the server checks."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ autocomplete="username" autofocus maxlength="64"><input type="password" name="pa
 placeholder="Password" autocomplete="current-password" maxlength="1024">
 <button>Log in</button></form></main></body></html>"""
 _WELCOME = (
-    "Open the address that was printed when the dashboard started (it works once), or log in by name and password. "
-    "Without a name, an API key does."
+    "Open the address printed when the dashboard started (it works once), or log in by name and password. "
+    "You can also enter an API key as the password, without a name."
 )
 _USED = "<b>That was not accepted.</b> A printed address works once and for ten minutes."
 
 
 class Access(AuthProvider):
-    """Guards one dashboard: pages and their WebSocket are for browsers that have logged in.
+    """The access control of one dashboard: pages and their WebSocket require a login.
 
-    Cookies are shared by all ports of a machine, so the cookie's name carries the port: dashboards and API beside
-    each other leave each other's logins alone.
+    Browsers share cookies among all ports of a machine. The cookie's name contains the port, so that dashboards and API
+    on one machine do not overwrite each other's logins.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Access(AuthProvider):
         logins: LoginFile | None = None,
         path_prefix: str = "",
     ) -> None:
-        """Guard a dashboard whose paths begin with `path_prefix`; `logins` are those of an earlier process."""
+        """Control access to a dashboard under `path_prefix`; `logins` are those of an earlier process."""
         self.counter, self.is_encrypted, self.prefix = counter, is_encrypted, path_prefix
         self._codes: dict[bytes, float] = {}
         self._logins = logins or LoginFile()
@@ -63,21 +63,21 @@ class Access(AuthProvider):
         super().__init__()
 
     def login_path(self) -> str:
-        """Return the path and query of a login as a guest, who only looks; it works once."""
+        """Return the path and query of a one-time login as a read-only guest."""
         code = secrets.token_urlsafe(32)
         self._codes[digest_of(code)] = time.monotonic() + _CODE_SECONDS
         return f"{self.login_address}?{urlencode({'code': code})}"
 
     def redeem(self, code: str) -> bool:
-        """Return whether a code is good; it never is again."""
+        """Return whether a one-time code is valid, and use it up."""
         return self._codes.pop(digest_of(code), 0.0) > time.monotonic()
 
     def let_in(self, reader: DashboardUser) -> str:
-        """Return the cookie's value for a reader."""
+        """Log a reader in and return the cookie's value."""
         return self._logins.add(reader)
 
     def reader(self, cookie: str) -> DashboardUser | None:
-        """Return who came with a cookie, None when that is nobody (any more)."""
+        """Return the reader of a cookie, None if the cookie is not valid (any more)."""
         return self._logins.find(cookie)
 
     def knows(self, handler: RequestHandler) -> bool:
@@ -85,9 +85,9 @@ class Access(AuthProvider):
         return self.reader(handler.get_cookie(self.cookie) or "") is not None
 
     async def run(self) -> None:
-        """See to it that who logged in by password is let go when the server lets them go; for ever.
+        """End password logins that the server has ended; runs until cancelled.
 
-        While the server is away, who is in stays in.
+        While the server does not answer, readers stay logged in.
         """
         while True:
             await asyncio.sleep(1)
@@ -100,23 +100,23 @@ class Access(AuthProvider):
 
     @property
     def get_user(self) -> Callable[[Any], Any]:
-        """Return the function that names the reader of a request, or nobody."""
+        """Return the function that returns the name of a request's reader, or None."""
 
         return lambda handler: "reader" if self.knows(handler) else None
 
     @property
     def login_url(self) -> str:
-        """Return where a browser that is not logged in is sent; Panel puts the prefix before it."""
+        """Return the path to which browsers without a login are redirected; Panel adds the prefix."""
         return "/login"
 
     @property
     def login_address(self) -> str:
-        """Return the whole path of the login."""
+        """Return the full path of the login."""
         return f"{self.prefix}{self.login_url}"
 
     @property
     def login_handler(self) -> type[RequestHandler]:
-        """Return what answers there."""
+        """Return the handler of the login page."""
         return LoginHandler
 
 
@@ -124,7 +124,7 @@ class LoginHandler(RequestHandler):
     """Exchanges a one-time code, name and password, or a key, for the cookie."""
 
     def get(self) -> None:
-        """Log in by the code in the address; without one, explain how to. Who is logged in goes on."""
+        """Log in by the code in the URL; without one, show the login form, or redirect a reader who is logged in."""
         code = self.get_query_argument("code", "")
         if self._access.knows(self):
             self.redirect(f"{self._access.prefix}/")
@@ -136,7 +136,7 @@ class LoginHandler(RequestHandler):
             self._explain(401, _WELCOME)
 
     async def post(self) -> None:
-        """Log in by what was typed into the form."""
+        """Log in by the form."""
         origin = self.request.headers.get("Origin")
         if origin is not None and urlsplit(origin).netloc != self.request.host:
             self._explain(403, "<b>Pages of another site cannot log in here.</b>")
@@ -174,7 +174,7 @@ class LoginHandler(RequestHandler):
         self.set_status(status)
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Frame-Options", "DENY")
-        # With "no-referrer" browsers would hide from us, too, that the form is ours: they send `Origin: null`.
+        # With "no-referrer", browsers send `Origin: null` with our own form.
         self.set_header("Referrer-Policy", "same-origin")
         self.finish(
             _PAGE.format(

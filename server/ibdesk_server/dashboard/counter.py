@@ -1,4 +1,4 @@
-"""The dashboard's way to ask the server who a reader is: it knows no passwords itself."""
+"""The dashboard's requests to the server for logins and commands; the dashboard does not store passwords."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _SECONDS = 15.0
 
 
 class Refusal(enum.Enum):
-    """Why a reader is not let in, in words for them."""
+    """Why a login is refused; the values are shown to the reader."""
 
     WRONG = "Wrong name or password."
-    """The server knows nobody by this proof."""
+    """The server does not accept the name and password."""
     WRONG_KEY = "This key is not valid: it may be mistyped, expired or revoked."
-    """No key is this one."""
-    SLOWER = "Too many logins have failed: wait for a moment before you try again."
-    """Too many have failed."""
+    """The server does not accept the key."""
+    SLOWER = "Too many logins have failed: wait a moment before you try again."
+    """Too many logins have failed."""
     AWAY = "The server does not answer now: try again in a moment."
-    """The server does not answer, or not as it should."""
+    """The server does not answer, or answers unexpectedly."""
 
 
 class DashboardUser(msgspec.Struct, frozen=True):
-    """Somebody the server knows; the tokens are those of their login, empty when they came with a key."""
+    """A reader authenticated by the server, with the tokens of the login; they are empty for an API key."""
 
     name: str
     role: str
@@ -47,11 +47,11 @@ class Counter:
         self._root = urlunsplit((parts.scheme.replace("ws", "http", 1), parts.netloc, "/api/v1/auth/", "", ""))
 
     async def sign_in(self, name: str, password: str, *, address: str) -> DashboardUser | Refusal:
-        """Return who logs in by name and password; `address` is where they are."""
+        """Log in by name and password; `address` is the browser's."""
         return _reader(await self._post("login", {"name": name, "password": password}, {"X-Forwarded-For": address}))
 
     async def refresh(self, reader: DashboardUser) -> DashboardUser | Refusal:
-        """Return the same reader with the next tokens, while their login goes on."""
+        """Return the same reader with the next tokens, if the login is still active."""
         return _reader(await self._post("refresh", {"refresh_token": reader.refresh_token}, {}))
 
     async def sign_out(self, reader: DashboardUser) -> None:
@@ -59,12 +59,12 @@ class Counter:
         await self._post("logout", {}, {"Authorization": f"Bearer {reader.access_token}"})
 
     async def recognize(self, key: str) -> DashboardUser | Refusal:
-        """Return whose key this is."""
+        """Return the owner of an API key."""
         found = _reader(await self._ask(HTTPRequest(f"{self._root}me", headers={"X-API-Key": key})))
         return Refusal.WRONG_KEY if found is Refusal.WRONG else found
 
     async def stop(self, level: str, *, reason: str, account: str, headers: dict[str, str]) -> str:
-        """Have the server stop the account in the name of whom `headers` prove; return what came of it, in words."""
+        """Ask the server to stop the account, with the credentials in `headers`; return the outcome as a sentence."""
         found = await self._command(
             "stop", {"level": level, "reason": reason, "account": account}, headers, seconds=2 * _SECONDS
         )
@@ -74,10 +74,10 @@ class Counter:
             return found
         if not found["done"]:
             return f"Halted as {found['halt_id']}. {found['failure']}"
-        return f"Done in {found['seconds']:.1f} s. The halt {found['halt_id']} stands until somebody lifts it."
+        return f"Done in {found['seconds']:.1f} s. The halt {found['halt_id']} stands until it is lifted."
 
     async def resume(self, halt_id: str, *, reason: str, headers: dict[str, str]) -> str:
-        """Have the server lift one halt in the name of whom `headers` prove; return what came of it, in words."""
+        """Ask the server to lift a halt, with the credentials in `headers`; return the outcome as a sentence."""
         found = await self._command("risk/resume", {"id": halt_id, "reason": reason}, headers, seconds=_SECONDS)
         if found is None:
             return "The server does not answer: type ibdesk resume on its machine."
@@ -86,7 +86,7 @@ class Counter:
     async def _command(
         self, path: str, body: dict[str, str], headers: dict[str, str], *, seconds: float
     ) -> dict[str, Any] | str | None:
-        """Return what the server answers to a command, its refusal in words, None when it does not answer."""
+        """Return the server's answer to a command, or its refusal as a sentence; None if it does not answer."""
         address = f"{self._root.removesuffix('auth/')}{path}"
         request = HTTPRequest(address, "POST", headers | {"Content-Type": "application/json"}, body=json.dumps(body))
         request.connect_timeout, request.request_timeout = _SECONDS, seconds

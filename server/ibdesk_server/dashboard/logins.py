@@ -1,6 +1,6 @@
-"""The browsers that are logged in to a dashboard, kept in a file that only its owner can read.
+"""The browser logins of a dashboard, stored in a file that only its owner can read.
 
-They outlive a restart. The file holds hashes of the cookies, not the cookies.
+They survive a restart. The file contains hashes of the cookies, not the cookies.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ibdesk_server.security.tickets import digest_of
 _log = logging.getLogger(__name__)
 
 _LOGIN_SECONDS = 43_200.0
-# How often those who logged in by password are asked for again, as a part of how long their token is good.
+# When a password login is checked again, as a fraction of the access token's lifetime.
 _ASKED_AGAIN = 0.5
 _MOST_READERS = 1_000
 
 
 class BrowserLogin(msgspec.Struct, frozen=True):
-    """One browser that was let in; `ends_at` and `ask_at` are seconds of the system's clock."""
+    """The login of one browser; `ends_at` and `ask_at` are Unix times in seconds."""
 
     reader: DashboardUser
     ends_at: float
@@ -34,20 +34,20 @@ class BrowserLogin(msgspec.Struct, frozen=True):
 
 
 class LoginFile:
-    """The logins of one dashboard, by the hash of their cookie; without a path they are in memory."""
+    """The logins of one dashboard, by the hash of the cookie; without a path, in memory only."""
 
     def __init__(self, path: Path | None = None) -> None:
-        """Read what an earlier process has kept; a file that cannot be read is begun anew."""
+        """Read the logins of an earlier process; a file that cannot be read is replaced."""
         self._path = path
         self._logins: dict[str, BrowserLogin] = {}
         if path is not None and path.exists():
             try:
                 self._logins = msgspec.json.decode(path.read_bytes(), type=dict[str, BrowserLogin])
             except (OSError, msgspec.DecodeError) as error:
-                _log.warning("logins in %s cannot be read, so everybody logs in again: %s", path, error)
+                _log.warning("logins in %s cannot be read, so all readers must log in again: %s", path, error)
 
     def add(self, reader: DashboardUser) -> str:
-        """Return the cookie's value for a reader."""
+        """Add a login and return the cookie's value."""
         cookie = secrets.token_urlsafe(32)
         while len(self._logins) >= _MOST_READERS:
             del self._logins[next(iter(self._logins))]
@@ -57,12 +57,12 @@ class LoginFile:
         return cookie
 
     def find(self, cookie: str) -> DashboardUser | None:
-        """Return who came with a cookie, None when that is nobody (any more)."""
+        """Return the reader of a cookie, None if the cookie is not valid (any more)."""
         login = self._logins.get(_place(cookie))
         return None if login is None or login.ends_at <= time.time() else login.reader
 
     def due(self) -> Iterator[tuple[str, DashboardUser]]:
-        """Forget the logins that have run out, and return those that the server is to be asked about."""
+        """Remove expired logins, and return those that are due for a check at the server."""
         now = time.time()
         for place, login in list(self._logins.items()):
             if login.ends_at <= now:
@@ -71,7 +71,7 @@ class LoginFile:
                 yield place, login.reader
 
     def renew(self, place: str, reader: DashboardUser) -> None:
-        """Keep the next tokens of a login."""
+        """Store the next tokens of a login."""
         login = self._logins.get(place)
         if login is not None:
             self._logins[place] = BrowserLogin(reader, login.ends_at, time.time() + reader.seconds * _ASKED_AGAIN)
@@ -88,7 +88,7 @@ class LoginFile:
         try:
             write_private(self._path, msgspec.json.encode(self._logins))
         except OSError as error:
-            _log.warning("logins cannot be kept in %s and end with this process: %s", self._path, error)
+            _log.warning("logins cannot be stored in %s and end with this process: %s", self._path, error)
 
 
 def _place(cookie: str) -> str:

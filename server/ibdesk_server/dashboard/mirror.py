@@ -1,4 +1,4 @@
-"""The dashboard's copy of the desk's feed: one client of the server, read by every open page."""
+"""The dashboard's copy of the desk's feed, shared by all open pages."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ibdesk_server.client import FeedClient, FeedError, FeedState
 
 _log = logging.getLogger(__name__)
 
-# How long to wait before asking a server again that has refused us: it may be restarting with another key.
+# How long to wait before reconnecting to a server that refused us: it may be restarting with another key.
 _REFUSED_SECONDS = 5.0
 
 
 class FeedMirror:
-    """Follows the feed at `url`; `feed` can be subscribed to like the desk's own.
+    """A copy of the feed at `url`; `feed` can be subscribed to like the desk's own.
 
-    When the server lost what it knew (it was restarted), `feed` is another object: readers compare and start over.
+    If the server lost its state (it was restarted), `feed` becomes another object: readers compare it and start over.
     """
 
     def __init__(self, url: str, key: str) -> None:
@@ -33,7 +33,7 @@ class FeedMirror:
 
     @property
     def status(self) -> FeedStatus:
-        """Return how the connection to the server is doing."""
+        """Return the state of the connection to the server."""
         if self._refused:
             return FeedStatus.REFUSED
         if self._client is None or not self._client.connections:
@@ -44,7 +44,7 @@ class FeedMirror:
 
     @property
     def stale_since_ns(self) -> int:
-        """Return since when what is known is old (ns UTC), 0 while it is not."""
+        """Return since when the data is stale (ns UTC), 0 while it is current."""
         status = self.status
         if status in {FeedStatus.LIVE, FeedStatus.CONNECTING}:
             self._lost_at_ns = 0

@@ -1,4 +1,4 @@
-"""One open page: a board, and the reader that brings it what is new."""
+"""One open page: a board, and the feed reader that updates it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ibdesk_server.dashboard.mirror import FeedMirror
 from ibdesk_server.dashboard.stop_button import StopButton
 
 TICK_MILLISECONDS = 250
-# A table that the browser is still building loses what is sent to it meanwhile.
+# A table that the browser is still building loses updates sent meanwhile.
 _TICKS_TO_DRAW = 4
 STYLE = f"""
 html, body {{ background: {palette.BACKGROUND}; margin: 0; height: 100%; }}
@@ -26,7 +26,7 @@ body.stale::before {{ content: "The dashboard does not answer: nothing on this p
   inset: 0 0 auto 0; z-index: 1000; padding: 8px 16px; font: 600 13px {palette.FONT};
   background: {palette.WARNING}; color: #1c1503; }}
 """
-# A page whose server is gone must not look alive; it comes back by itself with the server.
+# A page without its server must look stale; it reloads when the server is back.
 _WHEN_LOST = """
 if (!document.body.classList.contains("stale")) {
   document.body.classList.add("stale");
@@ -35,7 +35,7 @@ if (!document.body.classList.contains("stale")) {
 """
 
 
-# What is old has no color: nothing on it looks well, or like money made.
+# Stale figures have no color, so that none looks good or bad.
 _OLD = {"filter": "grayscale(1)", "opacity": "0.45"}
 _WARNING_STYLE = f"""
 .stale {{ background: {palette.LOSS}; color: #1b0605; font: 600 15px {palette.FONT}; padding: 11px 16px; }}
@@ -48,17 +48,17 @@ _WHY_OLD = {
 
 
 def stale_banner(status: FeedStatus, since_ns: int, now_ns: int) -> str:
-    """Return the HTML of the banner that says why figures are old, and how old; empty while they are not."""
+    """Return the HTML of the banner that says why figures are stale, and how old; empty while they are current."""
     if not since_ns:
         return ""
     seconds = max(now_ns - since_ns, 0) // 10**9
     age = f"{seconds} s" if seconds < 60 else f"{seconds // 60} min" if seconds < 7_200 else f"{seconds // 3_600} h"
-    what = f"{_WHY_OLD[status]} What is shown is from before {moment(since_ns):%H:%M:%S} UTC, {age} old."
+    what = f"{_WHY_OLD[status]} The figures are from before {moment(since_ns):%H:%M:%S} UTC, {age} old."
     return f'<div class="stale">{what}</div>'
 
 
 class Page:
-    """What one browser tab shows; `view` is the Panel component that holds the board."""
+    """The content of one browser tab; `view` is the Panel component with the board."""
 
     def __init__(self, mirror: FeedMirror, stop: StopButton, *, may_stay: Callable[[], bool] = lambda: True) -> None:
         self._mirror, self._stop, self._may_stay = mirror, stop, may_stay
@@ -70,7 +70,7 @@ class Page:
         self._rest = 0
 
     def tick(self) -> None:
-        """Show what came since the last tick; nothing more to who may not stay."""
+        """Show the updates since the last tick; stop if the reader's login has ended."""
         if self._ended or not self._may_stay():
             self._end()
             return
@@ -85,11 +85,11 @@ class Page:
         self._show_feed()
 
     def close(self) -> None:
-        """Stop reading; for a tab that was closed."""
+        """Stop reading, after the tab was closed."""
         self._feed.unsubscribe(self._reader)
 
     def _show_feed(self) -> None:
-        """Say how rows come; what is old is gray, under a banner that says why and how old it is."""
+        """Show the state of the feed; stale figures are gray, under a banner with the reason and their age."""
         status, since_ns = self._mirror.status, self._mirror.stale_since_ns
         self._board.show_feed(status)
         self._warning.show(stale_banner(status, since_ns, time.time_ns()))
@@ -103,7 +103,7 @@ class Page:
             self.view[:] = [pn.pane.HTML("<p class='ended'>This login has ended. Load the page again to log in.</p>")]
 
     def _start_over(self) -> None:
-        """Draw a new board once the server has lost what it knew; the chosen instrument stays."""
+        """Draw a new board after the server lost its state; the chosen instrument stays selected."""
         chosen = self._board.chosen
         self.close()
         self._draw()
@@ -119,7 +119,7 @@ class Page:
 
 
 def open_page(mirror: FeedMirror, access: Access) -> pn.Column:
-    """Return a new tab's content, kept up to date from the moment its browser has drawn it."""
+    """Return a new tab's content, which updates once its browser has drawn it."""
     cookie = pn.state.cookies.get(access.cookie, "")
     stop = StopButton(access.counter, lambda: access.reader(cookie))
     page = Page(mirror, stop, may_stay=lambda: access.reader(cookie) is not None)

@@ -1,4 +1,4 @@
-"""The dashboard as a child process: started, known to be ready, and ended with its parent."""
+"""The dashboard as a child process, which ends with its parent."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class DashboardProcess(ChildProcess):
 
     @property
     def address(self) -> str:
-        """Return the address that logs a browser in, once."""
+        """Return the one-time login URL."""
         return self.first_line
 
     @property
     def url(self) -> str:
-        """Return its address, without a login."""
+        """Return the dashboard's URL, without a login."""
         return self.first_line.partition("/login")[0]
 
     @property
@@ -31,7 +31,7 @@ class DashboardProcess(ChildProcess):
 def spawn_dashboard(
     *, feed: str, key_file: Path, port: int = 5006, names: Sequence[str] = (), path_prefix: str = ""
 ) -> DashboardProcess:
-    """Begin to start a dashboard that reads the feed at an address; port 0 takes any free one."""
+    """Launch a dashboard that reads the feed at an address, without waiting; port 0 takes any free one."""
     arguments = ["--end-with-stdin", "--feed", feed, "--key-file", str(key_file), "--port", str(port)]
     arguments += ["--path-prefix", path_prefix, *(part for name in names for part in ("--name", name))]
     return DashboardProcess("the dashboard", "ibdesk_server.dashboard", arguments)
@@ -48,10 +48,10 @@ def start_dashboard(
 ) -> DashboardProcess:
     """Start a dashboard that reads the feed at an address and return once it answers.
 
-    Port 0 takes any free one. The feed need not be there yet: the pages say so and wait for it.
+    Port 0 takes any free one. The feed need not be available yet: the pages say so and wait for it.
 
     Raises:
-        ChildError: If it ends before it is ready (a port that is taken, no key) or is not ready in time.
+        ChildError: If the process ends before it is ready (port taken, no key) or is not ready in time.
     """
     dashboard = spawn_dashboard(feed=feed, key_file=key_file, port=port, names=names, path_prefix=path_prefix)
     dashboard.until_ready(timeout_seconds)

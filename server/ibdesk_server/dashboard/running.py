@@ -1,4 +1,4 @@
-"""A dashboard's life, for the programs that run one: from its key to the signal that ends it."""
+"""Run a dashboard until a signal ends it."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ async def run_dashboard(
     path_prefix: str = "",
     ready: Callable[[str], None],
 ) -> None:
-    """Show the desk whose feed is at an address until SIGTERM or Ctrl-C.
+    """Serve the dashboard of the feed at an address until SIGTERM or Ctrl-C.
 
-    `ready` is called once with the address that logs a browser of this machine in.
+    `ready` is called once with the one-time login URL for a browser of this machine.
 
     Raises:
         AddressInUseError: If the port is taken.
     """
     give_way()
-    # Panel takes seconds to import, which whoever has a wrong key should not have to wait for.
+    # Importing Panel takes seconds; a wrong key is reported before.
     from ibdesk_server.dashboard.mirror import FeedMirror
     from ibdesk_server.dashboard.server import serve
 
     stop = asyncio.Event()
 
     def begin(address: str) -> None:
-        # Only now: Panel has put up a handler of its own, which stops the loop under everybody's feet.
+        # Only now, because Panel installs its own handler, which stops the loop at once.
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         ready(address)
@@ -56,11 +56,11 @@ async def run_dashboard(
 
 
 def read_machine_key(path: Path) -> str:
-    """Return the API key that the server of this machine has made.
+    """Return the API key of this machine's server.
 
     Raises:
-        ConfigError: If there is none yet, or it cannot be used.
+        ConfigError: If there is no key yet, or it cannot be used.
     """
     if not path.exists():
-        raise ConfigError(f"there is no API key in {path}: start the server first, which makes it")
+        raise ConfigError(f"there is no API key in {path}: start the server first, which creates it")
     return obtain_key(path)
