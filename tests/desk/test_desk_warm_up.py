@@ -14,7 +14,7 @@ from ibdesk.errors import HistoryError
 
 
 def warned(desk: Desk, run: str) -> list[str]:
-    """Return what the log of a run warns of: once a later command is on the record, all before it is."""
+    """Return the warnings in a run's log: once a later command is in the journal, all earlier events are too."""
     desk.change_limits({"max_position_shares": 50_000})
     return [line.text for line in desk.run_log(run).lines if line.severity == "warning"]
 

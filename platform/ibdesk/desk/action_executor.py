@@ -44,7 +44,7 @@ class ActionExecutor:
         return placed
 
     def _carry_out_after_news(self, actions: Sequence[Action], placed: list[Order]) -> None:
-        """Carry out what the account's halts allow; some halts may be newer than the decision."""
+        """Carry out the actions that the account's halts allow; some halts may be newer than the decision."""
         try:
             halts = self._watch.unheld()
         except AccountHaltsError as error:

@@ -224,7 +224,7 @@ class ManualOrders:
             )
 
     async def _look_afresh(self) -> None:
-        """Compare the account with the books: the guardian trades in it, and the desk hears of that later.
+        """Compare the account with the books: the guardian trades too, and the desk receives its trades later.
 
         Raises:
             DeskError: If TWS does not answer in time.
