@@ -115,7 +115,7 @@ class Queries:
         wire, requests = self._connected()
         number = self._ids.take()
         try:
-            return await requests.ask(number, lambda: wire.reqContractDetails(number, contract), f"what {name} is")
+            return await requests.ask(number, lambda: wire.reqContractDetails(number, contract), f"the terms of {name}")
         except RequestError as error:
             raise InstrumentError(f"TWS knows no {what}: {error}") from error
 
@@ -128,7 +128,7 @@ class Queries:
             wire, requests = self._connected()
             try:
                 told = await requests.ask(
-                    market_rule(rule), lambda: wire.reqMarketRule(rule), f"how prices move by market rule {rule}"
+                    market_rule(rule), lambda: wire.reqMarketRule(rule), f"the price increments of market rule {rule}"
                 )
             except NoAnswerError:
                 # TWS refuses an unknown rule with an error that names no request: the tick size is used.
@@ -154,7 +154,7 @@ class Queries:
             number = self._ids.take()
             try:
                 found = await requests.ask(
-                    number, lambda: wire.reqMatchingSymbols(number, text), f"what is called like {text!r}"
+                    number, lambda: wire.reqMatchingSymbols(number, text), f"the instruments named like {text!r}"
                 )
             except RequestError as error:
                 raise InstrumentError(f"TWS does not search for {text!r}: {error}") from error
