@@ -170,7 +170,7 @@ def test_settings_that_make_no_sense_are_named(make_bars: MakeBars, tmp_path: Pa
 def test_two_currencies_in_one_account_are_refused(make_bars: MakeBars) -> None:
     bars = pl.concat([make_bars([10, 10]), make_bars([150, 150], symbol="USD.JPY")])
 
-    with pytest.raises(DataError, match="priced in JPY and USD, which one account cannot add up"):
+    with pytest.raises(DataError, match="priced in JPY and USD, which cannot be added up in one account"):
         backtest(Above(), bars)
 
 

@@ -131,7 +131,7 @@ def test_a_halt_names_its_rule_and_its_time_and_how_to_do_without(make_bars: Mak
     assert [(each.rule, each.count) for each in result.denials] == [("halt", 1)]
     assert result.warnings[0] == (
         "trading was halted at 2024-01-02 15:03:00 UTC: the day's loss of 700.00 is beyond risk.max_daily_loss of 500. "
-        "From there to the end only orders that reduce a position passed, for no person lifts a halt in a backtest: "
+        "From then to the end only orders that reduce a position passed, as nobody lifts a halt in a backtest: "
         "raise the limit, or test without limits (limits=RiskLimits.none(), --no-limits)"
     )
     assert "Halted at" in told(result)

@@ -1,4 +1,4 @@
-"""Backtests: the live engine and the simulated exchange driven over past bars."""
+"""Backtests: the live engine and the simulated exchange run over past bars."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ __all__ = [
 
 
 class _CallablePackage(types.ModuleType):
-    """This package, which can be called like the function it is named after.
+    """This package, which can be called like the function of its name.
 
-    The import system binds the name `ibdesk.backtest` to the package once one of its modules is loaded, also where
-    ``from ibdesk import backtest`` means the function. So the package takes the call, and shows the function's
-    signature and docstring to `help`, to completion and to notebooks.
+    The import system binds the name `ibdesk.backtest` to the package once one of its modules is imported, even if
+    ``from ibdesk import backtest`` means the function. The package therefore forwards calls, and shows the function's
+    signature and docstring to `help`, completion and notebooks.
     """
 
     def __call__(self, *args: Any, **settings: Any) -> Result:
@@ -42,7 +42,7 @@ class _CallablePackage(types.ModuleType):
         return inspect.signature(_function())
 
     def __getattribute__(self, name: str) -> Any:
-        # A property cannot be used here: a class has a `__doc__` of its own.
+        # A property is not possible here: a class has its own `__doc__`.
         return _function().__doc__ if name == "__doc__" else super().__getattribute__(name)
 
 

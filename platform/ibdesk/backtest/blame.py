@@ -1,4 +1,4 @@
-"""Whose fault it is when a strategy's own code fails in a backtest: the line of its file."""
+"""Errors of a strategy's code in a backtest, with file and line."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ibdesk.errors import DecisionError, IbdeskError
 
 @contextlib.contextmanager
 def blaming(strategy: Path) -> Iterator[None]:
-    """Turn what the code of a strategy raises inside the block into an error that names the line.
+    """Convert an exception of the strategy's code inside the block to an error that names the line.
 
     Raises:
-        DecisionError: Instead of such an exception; every other one, and a lack of memory, comes through.
+        DecisionError: Instead of such an exception; other exceptions and MemoryError pass unchanged.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""What the account was worth at the close of each bar, computed by column once the run is over."""
+"""The account's equity at the close of each bar, computed by column after the run."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def equity_curve(
 ) -> pl.DataFrame:
     """Return a row per bar time: opened_at, cash, position_value, equity, drawdown, exposed.
 
-    Values are those at the bar's close: cash after all fills of the bar and their commissions, positions at
-    the last close of their instrument. `drawdown` is the equity over its highest so far (the start's
-    included) less one, never positive. `exposed` says whether any position is open.
+    Values are as of the bar's close: cash after all fills of the bar and their commissions, positions at the last
+    close of their instrument. `drawdown` is the equity divided by its highest value so far (including the start) less
+    one; it is never positive. `exposed` is whether any position is open.
     """
     times = bars["opened_at"].unique(maintain_order=True)
     grid = times.to_physical().to_numpy()
@@ -33,7 +33,7 @@ def equity_curve(
             of_symbol["quantity"] * pl.select(pl.when(of_symbol["side"] == "buy").then(1.0).otherwise(-1.0)).to_series()
         )
         held = np.cumsum(_by_bar(of_symbol, signed, grid))
-        # What adding binary fractions leaves of a closed position is flat.
+        # Rounding errors of binary fractions count as flat.
         held[np.abs(held) < 1e-9 * np.abs(held).max(initial=1.0)] = 0.0
         value += held * _last_closes(bars, name, grid) * instruments[name].multiplier
         exposed |= held != 0
@@ -58,7 +58,7 @@ def _by_bar(fills: pl.DataFrame, amounts: pl.Series, grid: npt.NDArray[np.int64]
 
 
 def _last_closes(bars: pl.DataFrame, name: str, grid: npt.NDArray[np.int64]) -> _Floats:
-    """Return the last close of a symbol at each bar time; before its first bar, the first (nothing is held then)."""
+    """Return the last close of a symbol at each bar time, or its first close before its first bar."""
     of_symbol = bars.filter(pl.col("symbol") == name)
     closes = of_symbol["close"].to_numpy()
     if len(closes) == len(grid):

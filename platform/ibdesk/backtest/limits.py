@@ -1,4 +1,4 @@
-"""The risk rules of a backtest, which are those of a desk, and what they did to its orders."""
+"""The risk rules of a backtest, which are those of a desk, and the orders that they denied."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SETTINGS = frozenset(field.name for field in dataclasses.fields(RiskLimits))
 
 
 class _RiskSettings(SettingsTree):
-    """The settings of a desk that a backtest shares; the others are the desk's business."""
+    """The desk settings that a backtest uses too."""
 
     is_part: ClassVar[bool] = True
 
@@ -30,16 +30,16 @@ class _RiskSettings(SettingsTree):
 
 
 def limits_in_effect(config: Path | None = None) -> RiskLimits:
-    """Return the limits with which a desk would open here: of the environment, ``ibdesk.toml`` or the defaults.
+    """Return the limits of a desk opened here, from the environment, ``ibdesk.toml`` or the defaults.
 
     Raises:
-        ConfigError: If one of them cannot be used; the sentence names it, and where it is from.
+        ConfigError: If a limit is invalid; the message names it and its origin.
     """
     return _RiskSettings.load(config=config).risk
 
 
 class Denials(msgspec.Struct, frozen=True, kw_only=True):
-    """The orders that one risk rule denied: how many, and the first of them."""
+    """The orders that one risk rule denied: their number, and the first of them."""
 
     rule: str
     count: int
@@ -49,12 +49,12 @@ class Denials(msgspec.Struct, frozen=True, kw_only=True):
     first_asked: float
 
     def and_another(self) -> Denials:
-        """Return the denials once another order was denied."""
+        """Return the denials after one more denied order."""
         return msgspec.structs.replace(self, count=self.count + 1)
 
     @classmethod
     def first(cls, denied: OrderDenied) -> Denials:
-        """Return the denials of a rule after its first."""
+        """Return the denials of a rule after its first denied order."""
         return cls(
             rule=denied.rule,
             count=1,
@@ -87,15 +87,15 @@ class Denials(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def halt_words(halt: TradingHalted) -> str:
-    """Return a sentence about a halt, and how to do without."""
+    """Return a sentence about a halt and its remedy."""
     return (
-        f"trading was halted at {_shown(moment(halt.at_ns))}: {halt.reason}. From there to the end only orders that "
-        f"reduce a position passed, for no person lifts a halt in a backtest: raise the limit, or {_WITHOUT}"
+        f"trading was halted at {_shown(moment(halt.at_ns))}: {halt.reason}. From then to the end only orders that "
+        f"reduce a position passed, as nobody lifts a halt in a backtest: raise the limit, or {_WITHOUT}"
     )
 
 
 def _figure(figure: float) -> str:
-    """Return a figure with all that counts of it: 1,000,001 and not 1e+06, 0.3 and not 0.30000000000000004."""
+    """Return a figure without exponent or rounding noise: 1,000,001 and not 1e+06, 0.3 and not 0.30000000000000004."""
     return f"{round(figure, 6):,.15g}" if abs(figure) >= 0.001 else f"{figure:.6g}"
 
 

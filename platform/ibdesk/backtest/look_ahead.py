@@ -1,4 +1,4 @@
-"""Proves, at sampled bars, that a strategy decides by what was known when it decided."""
+"""The look-ahead test: checks at sampled bars that a strategy uses only past bars."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from ibdesk.engine import TARGET, evaluate
 from ibdesk.errors import LookAheadError
 from ibdesk.strategy import Strategy
 
-# Kernels may add the same numbers in another order over another length; no trade hangs on the last bits.
+# Sums over another length may add in another order; the last bits decide no trade.
 _TOLERANCE = 1e-9
 
 
 def check_look_ahead(
     strategy: Strategy, symbol: str, bars: pl.DataFrame, columns: pl.DataFrame, *, samples: int
 ) -> None:
-    """Evaluate the strategy again on prefixes of one symbol's bars and compare the last row with `columns`.
+    """Evaluate the strategy on prefixes of one symbol's bars and compare the last row with `columns`.
 
-    `columns` is what `evaluate` gave for all of `bars`. About half of the prefixes have lengths from short to
-    all but one; the others end where the target has just changed, for there a glance ahead shows most. Zero
-    samples check nothing.
+    `columns` is the result of `evaluate` for all of `bars`. About half of the prefixes have lengths from short to all
+    bars but one; the others end at changes of the target, where look-ahead is most visible. With zero samples nothing
+    is checked.
 
     Raises:
-        LookAheadError: At the first sampled bar where a feature or the target differs once later bars are
-        gone.
+        LookAheadError: At the first sampled bar where a feature or the target differs without the later bars.
     """
     for length in sample_lengths(columns, samples):
         prefix = evaluate(strategy, bars.head(length)).row(-1, named=True)
@@ -43,7 +42,7 @@ def check_look_ahead(
 
 
 def sample_lengths(columns: pl.DataFrame, samples: int) -> list[int]:
-    """Return the lengths of the prefixes to try, shortest first, the same each time."""
+    """Return the lengths of the prefixes to evaluate, shortest first; deterministic."""
     longest = columns.height - 1
     if samples < 1 or longest < 1:
         return []

@@ -1,4 +1,4 @@
-"""The colors and the font of every chart, in reports, in notebooks and on the dashboard: one dark look."""
+"""The colors and the font of all charts in reports, notebooks and the dashboard."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ GAIN = "#2bb596"
 LOSS = "#ef5f5c"
 ACCENT = "#5aa2f0"
 WARNING = "#e3b341"
-# The lines over the bars, in the order in which they first appear.
+# The lines over the bars, in order of appearance.
 LINES = ("#e3b341", "#5aa2f0", "#c08cf0", "#6fd0c8", "#f08cb4", "#a9b665")
 FONT = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', Arial, sans-serif"
-# How Bokeh's DatetimeTickFormatter writes times on an axis, by the distance of its ticks.
+# Formats of Bokeh's DatetimeTickFormatter by the distance of ticks.
 TIME_TICKS: dict[str, Any] = {
     "microseconds": "%H:%M:%S",
     "milliseconds": "%H:%M:%S",

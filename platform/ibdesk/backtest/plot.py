@@ -1,4 +1,4 @@
-"""Draws a backtest with Bokeh: price with features and fills, the account's equity, and its drawdown."""
+"""Plots of a backtest with Bokeh: price with features and fills, equity, and drawdown."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from ibdesk.engine import TARGET
 if TYPE_CHECKING:
     from ibdesk.backtest.result import Result
 
-# The wheel stops when so few bars are in sight.
+# Zooming with the wheel stops at this number of visible bars.
 _FEWEST_BARS = 10
-# No screen shows more points; longer series are drawn in buckets of several bars.
+# The number of points that a screen can show; longer series are drawn in buckets of several bars.
 _POINTS = 4000
 _TICKS = DatetimeTickFormatter(**TIME_TICKS)
 _TABS_CSS = f"""
@@ -46,10 +46,10 @@ _TABS_CSS = f"""
 
 
 def plot_result(result: Result) -> LayoutDOM:
-    """Return the plots of a result, linked along the time: a tab a symbol, equity and drawdown below.
+    """Return the plots of a result, linked in time: one tab per symbol, with equity and drawdown below.
 
-    The prices follow the part of time in sight, bars become candles once they can be told apart, and neither the wheel
-    nor a drag leaves the history.
+    Price axes follow the visible time range. Bars are drawn as candles if they are wide enough. Zooming and dragging
+    stay within the history.
     """
     times = result.equity["opened_at"]
     step, bar = times[-1] - times[0], dt.timedelta(microseconds=result.interval_ns / 1_000)
@@ -70,14 +70,14 @@ def plot_result(result: Result) -> LayoutDOM:
 
 
 def _price_plots(result: Result, symbol: str, x_range: Range1d, cursor: Span) -> list[figure]:
-    """Return the price plot of a symbol, and one for features that are no prices if there are any."""
+    """Return the price plot of a symbol, and a second plot for features that are not prices, if any."""
     bars = result.bars.filter(pl.col("symbol") == symbol)
     features = [name for name in bars.columns[bars.columns.index("volume") + 1 :] if name != TARGET]
     bucket = -(-bars.height // _POINTS)
     drawn = _in_buckets(bars, features, bucket)
     source = ColumnDataSource({name: drawn[name].to_numpy() for name in drawn.columns if name != "symbol"})
     on_price = [name for name in features if _is_price(bars, name)]
-    # Where the price has grown tenfold, equal steps up the plot are equal returns.
+    # If the price has grown tenfold, use a logarithmic scale: equal steps are equal returns.
     grown = bars["high"].to_numpy().max() >= 10 * bars["low"].to_numpy().min()
     price = _figure(
         x_range,
@@ -142,7 +142,7 @@ def _in_buckets(bars: pl.DataFrame, features: list[str], bucket: int) -> pl.Data
 
 
 def _is_price(bars: pl.DataFrame, name: str) -> bool:
-    """Return whether a feature lives on the scale of the price: between half its low and twice its high."""
+    """Return whether a feature is on the price's scale: between half its low and twice its high."""
     values = bars[name].drop_nulls().to_numpy()
     low, high = bars["low"].to_numpy().min(), bars["high"].to_numpy().max()
     return bool(len(values)) and bool(values.min() >= low / 2 and values.max() <= high * 2)
@@ -236,7 +236,7 @@ def _figure(
         tools="xpan,xwheel_zoom,xbox_zoom,reset,save",
         active_drag="xpan",
         active_scroll="xwheel_zoom",
-        # Bokeh would thin out the points while one zooms.
+        # Otherwise Bokeh drops points during zooming.
         lod_threshold=None,
         background_fill_color=BACKGROUND,
         border_fill_color=BACKGROUND,

@@ -1,4 +1,4 @@
-"""Plots whose prices follow the part of time that is in sight, computed in the reader's browser."""
+"""Plots whose price axis follows the visible time range, computed in the browser."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 
 CANDLES = 400
-"""Up to so many bars in sight, candles can be told apart; more are a line inside the band of their highs and lows."""
+"""The most visible bars drawn as candles; more are drawn as a line inside the band of their highs and lows."""
 
-# The room above and below the data, as a part of its height.
+# The margin above and below the data, as a fraction of its height.
 _ROOM = 0.06
 _FOLLOW = """
 const times = source.data["opened_at"];
@@ -59,10 +59,10 @@ def follow_time(
     candles: Sequence[GlyphRenderer[Any]] = (),
     instead: Sequence[GlyphRenderer[Any]] = (),
 ) -> None:
-    """Let the vertical range of `plot` hold the columns of `source` over the times in sight, now and as they change.
+    """Fit the vertical range of `plot` to the columns of `source` over the visible times, also after zooming.
 
-    `source` has its times in `opened_at`, ascending. `candles` are shown while at most `CANDLES` points are in sight,
-    `instead` while there are more.
+    `source` has its times in `opened_at`, ascending. `candles` are shown while at most `CANDLES` points are visible,
+    `instead` while more are.
     """
     columns = list(dict.fromkeys((low, high, *others)))
     logarithmic = plot.y_scale.__class__.__name__ == "LogScale"
@@ -85,7 +85,7 @@ def follow_time(
 
 
 def _around(source: ColumnDataSource, columns: Sequence[str], *, logarithmic: bool) -> tuple[float, float]:
-    """Return the vertical range that holds all points with some room; as the browser computes it."""
+    """Return the vertical range of all points with a margin, as the browser computes it."""
     values = np.concatenate([np.asarray(source.data[name], dtype=float) for name in columns])
     values = values[np.isfinite(values)]
     if not len(values):

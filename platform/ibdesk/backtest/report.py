@@ -1,4 +1,4 @@
-"""Writes a backtest as one HTML file that needs nothing but a browser."""
+"""The HTML report of a backtest, a single file without external resources."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ color: #e3b341; }} footer {{ margin-top: 28px; color: {MUTED}; font-size: 12px; 
 
 
 def write_report(result: Result, path: Path) -> Path:
-    """Write the report to `path`, all of it or nothing, and return where it is.
+    """Write the report to `path` atomically, and return its absolute path.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If the report cannot be written.
     """
     page = render_report(result).encode()
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as part:
@@ -61,9 +61,9 @@ def write_report(result: Result, path: Path) -> Path:
 
 
 def render_report(result: Result) -> str:
-    """Return the report's HTML, with Bokeh's scripts inside it."""
+    """Return the report's HTML, including Bokeh's scripts."""
     script, plots = components(plot_result(result))
-    # Not INLINE.render(): where Panel is loaded too, that names scripts of Panel which lie elsewhere.
+    # Not INLINE.render(): if Panel is imported, it refers to external scripts of Panel.
     bokeh = "".join(f"<script>{code}</script>" for code in INLINE.js_raw)
     name = html.escape(result.source.class_name)
     return (
@@ -118,7 +118,7 @@ def _parameters(result: Result) -> list[tuple[str, str]]:
 
 
 def _symbols_table(result: Result) -> str:
-    """Return what each symbol's closed round trips came to."""
+    """Return the table of closed round trips by symbol."""
     by_symbol = result.round_trips.group_by("symbol").agg(
         trips=pl.len(),
         won=(pl.col("pnl") > 0).mean(),
@@ -173,6 +173,6 @@ def _footer(result: Result) -> str:
     file = f"{Path(source.path).name}, sha256 {source.sha256}" if source.sha256 else "not loaded from a file"
     return (
         f"<footer>Strategy {html.escape(source.class_name)}: {html.escape(file)}. Orders fill at the next "
-        f"bar's open the earliest; commissions and slippage are in all figures; round trips count closed "
-        f"positions, the equity open ones too.</footer>"
+        f"bar's open at the earliest; all figures include commissions and slippage; round trips count closed "
+        f"positions only, the equity open ones too.</footer>"
     )

@@ -1,4 +1,4 @@
-"""What came out of a backtest: frames, figures, and ways to look at them."""
+"""The result of a backtest: frames, figures, plots and report."""
 
 from __future__ import annotations
 
@@ -58,25 +58,25 @@ _ORDER_SCHEMA: dict[str, pl.DataType] = {
 
 
 class BookedFill(msgspec.Struct, frozen=True):
-    """An execution, and the start of the bar in which it happened, ns UTC."""
+    """An execution, and the start of its bar, ns UTC."""
 
     fill: Fill
     bar_opened_ns: int
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """A backtest's outcome.
+    """The result of a backtest.
 
-    * `fills`: filled_at, execution_id, order_id, symbol, side (buy, sell), quantity, price, cash (what it
-      moved, before commission), commission, bar_opened_at. A fill at a bar's open is dated at its opening,
-      one inside it at its close.
-    * `orders`: every order in the order in which it was made, with its last status and, if denied, rejected,
-      cancelled or expired, the reason.
+    * `fills`: filled_at, execution_id, order_id, symbol, side (buy, sell), quantity, price, cash (the cash flow
+      before commission), commission, bar_opened_at. A fill at a bar's open is dated at its opening,
+      one inside the bar at its close.
+    * `orders`: all orders, oldest first, with their last status and, if denied, rejected, cancelled or expired, the
+      reason.
     * `round_trips`: see `ibdesk.backtest.round_trips.SCHEMA`.
     * `equity`: see `ibdesk.backtest.equity.equity_curve`.
     * `bars`: the bars traded on, with the strategy's features and target beside them.
-    * `denials`: the orders that the risk rules, `limits`, denied, by rule; see `halt` too.
-    * `warnings`: what was denied and what is doubtful about the data; `alerts`: what strategy and engine said.
+    * `denials`: the orders denied by the risk rules `limits`, by rule; see also `halt`.
+    * `warnings`: about denied orders and doubtful data; `alerts`: messages of strategy and engine.
     """
 
     strategy: Strategy
@@ -106,7 +106,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def halt(self) -> TradingHalted | None:
-        """The halt that a risk rule brought, which lasts to the end; None without one."""
+        """The halt set by a risk rule, which lasts to the end, or None."""
         return next((alert for alert in self.alerts if isinstance(alert, TradingHalted)), None)
 
     def table(self) -> Table:
@@ -114,7 +114,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return stats_table(self.stats, title=self.source.class_name)
 
     def plot(self) -> LayoutDOM:
-        """Return a Bokeh layout: a tab a symbol with price, features and fills, then equity and drawdown.
+        """Return a Bokeh layout: one tab per symbol with price, features and fills, then equity and drawdown.
 
         Raises:
             ImportError: If bokeh is not installed; it comes with ``ibdesk[research]``.
@@ -124,12 +124,12 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return plot_result(self)
 
     def report(self, path: str | Path) -> Path:
-        """Write a stand-alone HTML page with figures and plots, all or nothing, and return where it is.
+        """Write a stand-alone HTML page with figures and plots atomically, and return its path.
 
-        It needs no network to be read.
+        Reading it needs no network.
 
         Raises:
-            OSError: If it cannot be written.
+            OSError: If the page cannot be written.
             ImportError: If bokeh is not installed; it comes with ``ibdesk[research]``.
         """
         from ibdesk.backtest.report import write_report
@@ -167,7 +167,7 @@ def make_result(
 ) -> Result:
     """Return the result of a run.
 
-    `dates` has the trading date of each bar, `columns` features and target of the bars sorted by symbol, then time.
+    `dates` holds the trading date of each bar, `columns` the features and target of the bars sorted by symbol and time.
     """
     filled = _fill_frame(fills, commissions)
     known = _by_close(bars, interval_ns)
@@ -209,7 +209,7 @@ def make_result(
 
 
 def _by_close(bars: pl.DataFrame, interval_ns: int) -> pl.DataFrame:
-    """Return bars of several lengths as if each were as long as the shortest, and so known at its close."""
+    """Return bars of several lengths shifted so that each ends at its close as a bar of the shortest length."""
     if INTERVAL not in bars.columns:
         return bars
     longer = pl.col(INTERVAL) - pl.duration(nanoseconds=interval_ns)

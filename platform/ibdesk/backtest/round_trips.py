@@ -1,4 +1,4 @@
-"""Positions from the first fill that opens them to the one that closes them."""
+"""Round trips: positions from the first opening fill to the closing fill."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ SCHEMA: dict[str, pl.DataType] = {
     "return": pl.Float64(),
     "fills": pl.Int64(),
 }
-"""`quantity` is all that was opened; prices are means over it; `return` is `pnl` over the entry's value."""
+"""`quantity` is the total opened; prices are averages over it; `return` is `pnl` divided by the entry's value."""
 
 
 class _Trip(msgspec.Struct):
-    """A round trip under way."""
+    """An open round trip."""
 
     symbol: str
     side: Side
@@ -42,10 +42,10 @@ class _Trip(msgspec.Struct):
 
 
 def round_trips(fills: Iterable[tuple[Fill, float]]) -> pl.DataFrame:
-    """Return the closed round trips of fills and their commissions, in the order in which they closed.
+    """Return the closed round trips of fills and their commissions, in order of closing.
 
-    A fill that goes through flat closes one trip and opens the next, and its commission is shared by
-    quantity. A position still open at the end is no round trip.
+    A fill that crosses zero closes one trip and opens the next; its commission is split by quantity. A position that
+    is open at the end is not a round trip.
     """
     open_trips: dict[str, _Trip] = {}
     rows = []
@@ -59,7 +59,7 @@ def round_trips(fills: Iterable[tuple[Fill, float]]) -> pl.DataFrame:
             part = left if opens else min(left, trip.held)
             _book(trip, fill, part, commission * part / fill.quantity)
             left -= part
-            # What adding binary fractions leaves, of the fill or of the trip, is nothing.
+            # Rounding errors of binary fractions, in the fill or the trip, count as zero.
             left = 0.0 if left <= 1e-9 * fill.quantity else left
             if trip.held <= 1e-9 * trip.bought_in:
                 rows.append(_row(trip, fill.at_ns))

@@ -1,4 +1,4 @@
-"""One backtest, from the question to the answer."""
+"""The function `backtest`."""
 
 from __future__ import annotations
 
@@ -37,29 +37,29 @@ def backtest(
     look_ahead_samples: int = 8,
     progress: bool | Callable[[float], None] = False,
 ) -> Result:
-    """Return what the strategy would have done and earned on past bars.
+    """Run a strategy on past bars and return the result.
 
     `strategy` is an instance, a class that needs no parameters, or the path of a strategy file. `bars` is what
     `read_bars` returns or takes (a path, a folder, a pandas or Polars frame), or a frame as `check_bars`
-    describes, of one symbol or many; symbols are taken as `instrument_of` reads them
-    unless `instruments` says otherwise, and all must be priced in one currency. Costs are on: IB's fixed
-    commissions and one tick of slippage unless other ones are given. `limits` are the risk rules, by default
-    those with which a desk would open here (``ibdesk.toml``, the environment); ``RiskLimits.none()`` switches
-    them off. What they deny, and a halt, stand in the result's `denials`, `halt` and `warnings`. The first
-    `warm_up` rows of each symbol feed its features only; a symbol that has no more is not traded, and one that
-    starts later is warmed up later. There is no margin account: cash may go below zero.
-    `progress` shows a bar on the terminal, or is told about a hundred times which fraction of the bars is
-    done; what it raises ends the backtest.
+    describes, of one symbol or many; symbols are interpreted by `instrument_of`
+    unless `instruments` has them, and all must be priced in one currency. Costs are IB's fixed
+    commissions and one tick of slippage unless others are given. `limits` are the risk rules, by default
+    those of a desk opened here (``ibdesk.toml``, the environment); ``RiskLimits.none()`` switches
+    them off. Denials and a halt are in the result's `denials`, `halt` and `warnings`. The first
+    `warm_up` rows of each symbol feed its features only; a symbol without more rows is not traded, and one that
+    starts later is warmed up later. There is no margin account: cash may become negative.
+    `progress` shows a progress bar on the terminal, or is a function that is called about a hundred times with the
+    fraction of bars done; its exceptions end the backtest.
 
-    Orders made at a bar's close reach the exchange then, and fill at the next bar's open the earliest; how
-    bars fill orders stands in `ibdesk.exchange.ticket`. DAY orders expire when the next trading day of their
-    instrument ends, which is a date of its session, and each bar of daily data.
+    Orders made at a bar's close reach the exchange at once, and fill at the next bar's open at the earliest;
+    `ibdesk.exchange.ticket` describes how bars fill orders. DAY orders expire at the end of their instrument's next
+    trading day, which is a date of its session, or a bar of daily data.
 
     Raises:
         DataError: If the bars cannot be traded on.
-        LookAheadError: If, at one of `look_ahead_samples` bars a symbol, features or target need later bars.
-        StrategyError: If the strategy file or its parameters are wrong. What its code raises comes through.
-        ConfigError: If `cash` or `warm_up` make no sense for these bars, or a limit of the settings cannot be used.
+        LookAheadError: If, at one of `look_ahead_samples` bars per symbol, features or target need later bars.
+        StrategyError: If the strategy file or its parameters are invalid. Exceptions of its code pass unchanged.
+        ConfigError: If `cash` or `warm_up` are invalid for these bars, or a limit of the settings is invalid.
     """
     if not 0 < cash < float("inf"):
         raise ConfigError(f"cash must be a positive amount, got {cash!r}")
@@ -106,7 +106,7 @@ def backtest(
 
 
 def source_of(strategy: Strategy) -> StrategySource:
-    """Return class, file and sha256 of the file that defines a strategy; no file for one typed into a session."""
+    """Return class, file and SHA-256 of a strategy; no file if it was defined interactively."""
     cls = type(strategy)
     try:
         path = Path(inspect.getfile(cls))
@@ -127,20 +127,22 @@ def _instruments(symbols: Sequence[str], given: Mapping[str, AnyInstrument]) -> 
     listed = {name: given[name] if name in given else instrument_of(name) for name in symbols}
     for name, instrument in listed.items():
         if instrument.id != name:
-            raise DataError(f"bars name a symbol {name!r}, the instrument's id is {instrument.id!r}: use that")
+            raise DataError(
+                f"the bars have the symbol {name!r}, but the instrument's id is {instrument.id!r}: use the id"
+            )
     currencies = sorted({instrument.currency for instrument in listed.values()})
     if len(currencies) > 1:
         raise DataError(
-            f"the instruments are priced in {' and '.join(currencies)}, which one account cannot add up: "
+            f"the instruments are priced in {' and '.join(currencies)}, which cannot be added up in one account: "
             f"run them in separate backtests"
         )
     return listed
 
 
 class _Prepared(NamedTuple):
-    """What a strategy says of bars before it trades on them.
+    """A strategy's columns over the bars, computed before it trades.
 
-    `columns` and `features` have target and features of each symbol, `traded` the bars after the warm-up.
+    `columns` and `features` hold target and features of each symbol, `traded` the bars after the warm-up.
     """
 
     columns: dict[str, pl.DataFrame]
@@ -150,9 +152,9 @@ class _Prepared(NamedTuple):
 
 
 def _prepared(strategy: Strategy, checked: Bars, *, warm_up: int, samples: int) -> _Prepared:
-    """Return features and target of each symbol, proved not to look ahead, and the bars after the warm-up.
+    """Return features and target of each symbol, tested for look-ahead, and the bars after the warm-up.
 
-    A symbol whose bars all belong to the warm-up is not traded, and warned of.
+    A symbol whose bars all belong to the warm-up is not traded, and a warning names it.
     """
     columns = {}
     for name in checked.symbols:
@@ -161,7 +163,7 @@ def _prepared(strategy: Strategy, checked: Bars, *, warm_up: int, samples: int) 
         if columns[name].width:
             check_look_ahead(strategy, name, bars, columns[name], samples=samples)
         else:
-            # A strategy of hooks alone has no columns; one without opinions keeps the count of the bars.
+            # A strategy with hooks only has no columns; a null target keeps the number of bars.
             columns[name] = bars.select(pl.repeat(None, pl.len(), dtype=pl.Float64).alias(TARGET))
     counts = {name: frame.height for name, frame in columns.items()}
     longest = max(counts.values())
@@ -170,7 +172,7 @@ def _prepared(strategy: Strategy, checked: Bars, *, warm_up: int, samples: int) 
     traded = checked.frame
     if warm_up:
         traded = traded.filter(pl.int_range(pl.len()).over("symbol") >= warm_up)
-    # A symbol that starts later has not seen its warm-up yet when the others begin.
+    # A symbol that starts later is still warming up when the others begin to trade.
     past = checked.frame.filter(
         pl.col("opened_at") <= traded["opened_at"][0] - dt.timedelta(microseconds=checked.interval_ns // 1000)
     )
@@ -183,7 +185,7 @@ def _prepared(strategy: Strategy, checked: Bars, *, warm_up: int, samples: int) 
 
 
 def _short_of_bars(strategy: Strategy, counts: Mapping[str, int], warm_up: int) -> list[str]:
-    """Return a sentence for each symbol that has fewer bars than the warm-up or the strategy needs."""
+    """Return a warning for each symbol with fewer bars than the warm-up or the strategy needs."""
     needed, told = bars_needed(strategy), type(strategy).__name__
     found = []
     for name, count in counts.items():

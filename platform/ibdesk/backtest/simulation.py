@@ -1,4 +1,4 @@
-"""Drives a strategy through past bars, with the engine that trades live and the simulated exchange in place of TWS."""
+"""Runs a strategy over past bars with the live engine and the simulated exchange instead of TWS."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ from ibdesk.model import (
 from ibdesk.strategy import Strategy
 
 _DAY_NS = 86_400_000_000_000
-# Bar times between two steps of the progress bar, and how many steps whoever wants to be told is told of.
+# Bar times between two steps of the progress bar, and the number of calls of a progress function.
 _STRETCH, _STEPS = 50_000, 100
 
 
 class Simulation:
-    """One engine and one exchange, driven through history event by event."""
+    """An engine and an exchange that process history event by event."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Simulation:
         self._bar_opened_ns = 0
         self._why_cancelled = ""
         self._is_uneven = False
-        # The instruments whose trading day ends with the bars of an opening time; None when each bar is a day.
+        # The instruments whose trading day ends with the bars of an opening time; None if each bar is a day.
         self._day_ends: dict[int, list[str]] | None = None
         self.engine = Engine(
             strategies=lambda _: strategy,
@@ -83,7 +83,7 @@ class Simulation:
 
     @property
     def run_id(self) -> str:
-        """The id of the one run: the strategy's class name."""
+        """The id of the run: the strategy's class name."""
         return type(self.strategy).__name__
 
     def run(
@@ -94,7 +94,7 @@ class Simulation:
         cash: float,
         progress: bool | Callable[[float], None],
     ) -> None:
-        """Start the strategy, take it through all bars, and stop it; its positions stay as they are.
+        """Start the strategy, process all bars, and stop it; its positions remain open.
 
         `dates` are the trading dates of the bars.
         """
@@ -116,7 +116,7 @@ class Simulation:
         return int((bars["opened_at"].to_physical() + lengths).max())  # type: ignore[arg-type]  # there are bars
 
     def _run_even(self, bars: pl.DataFrame, progress: bool | Callable[[float], None]) -> None:
-        """Take bars of one length through the exchange and the engine, those that open together at once."""
+        """Process bars of one length; bars that open at the same time form a group."""
         groups, count = _groups(bars, self.interval_ns), bars["opened_at"].n_unique()
         stretch = _stretch(count, progress)
         with _progress(count, progress) as advance:
@@ -126,7 +126,7 @@ class Simulation:
                 advance(stretch)
 
     def _run_uneven(self, bars: pl.DataFrame, progress: bool | Callable[[float], None]) -> None:
-        """Take bars of several lengths: each opens and closes at its own time, and at one time closes come first."""
+        """Process bars of several lengths by their open and close times; at equal times closes come first."""
         groups = uneven_groups(bars)
         opening = iter(sorted(groups, key=_opened_ns))
         following = next(opening, None)
@@ -141,7 +141,7 @@ class Simulation:
                 advance(1)
 
     def _open(self, group: Sequence[Bar]) -> BarMeeting:
-        """Let the opens of bars happen."""
+        """Process the opens of bars."""
         self._bar_opened_ns = group[0].opened_ns
         self._fire(group[0].opened_ns)
         meeting, happenings = self.exchange.open_bars(group)
@@ -150,7 +150,7 @@ class Simulation:
         return meeting
 
     def _close(self, group: Sequence[Bar], meeting: BarMeeting) -> None:
-        """Let what happens inside bars happen, and then let the engine know the bars."""
+        """Process the events inside bars, then pass the bars to the engine."""
         closed_ns = group[0].at_ns
         self._bar_opened_ns = closed_ns - self.interval_ns
         for happening in self.exchange.close_bars(meeting):
@@ -174,7 +174,7 @@ class Simulation:
         )
 
     def _take(self, groups: Iterable[Sequence[Bar]]) -> None:
-        """Take bars through the exchange and the engine; the bars of a group open at the same time."""
+        """Process groups of bars that open at the same time."""
         handle, working, timers = self.engine.handle, self.exchange.working, self._timers
         for group in groups:
             if working or timers:
@@ -185,7 +185,7 @@ class Simulation:
                     self._do(actions, bar.at_ns)
 
     def _meet(self, group: Sequence[Bar]) -> None:
-        """Let what happens before the bars are known happen: fills, in order of time, timers, the day's end."""
+        """Process the events before the bars are known: fills in order of time, timers, the day's end."""
         exchange = self.exchange
         self._bar_opened_ns = group[0].opened_ns
         self._fire(self._bar_opened_ns)
@@ -194,7 +194,7 @@ class Simulation:
         self._end_days(group)
 
     def _end_days(self, group: Sequence[Bar]) -> None:
-        """Let timers fire until the bars close, and then end the trading days that end with them."""
+        """Fire timers up to the bars' close, then end the trading days that end with these bars."""
         closed_ns = group[0].at_ns
         self._fire(closed_ns)
         since_ns = group[0].opened_ns if self._is_uneven and group[0].interval_ns >= _DAY_NS else None
@@ -210,14 +210,14 @@ class Simulation:
         return [name for name in ended if any(bar.instrument == name for bar in group)] if ended else ()
 
     def _report(self, events: Sequence[VenueEvent]) -> None:
-        """Tell the engine what happened, and carry out its answer before anything else happens."""
+        """Pass events to the engine, and carry out its actions before the next event."""
         for event in events:
             actions = self._told(event)
             if actions:
                 self._do(actions, event.at_ns)
 
     def _told(self, event: VenueEvent) -> Sequence[Action]:
-        """Tell the engine what the exchange did, and keep executions for the result."""
+        """Pass an event of the exchange to the engine, and keep executions for the result."""
         if isinstance(event, Fill):
             self.fills.append(BookedFill(event, self._bar_opened_ns))
         elif isinstance(event, Commission):
@@ -225,7 +225,7 @@ class Simulation:
         return self.engine.handle(event)
 
     def _do(self, actions: Sequence[Action], at_ns: int) -> None:
-        """Carry out actions, and those that their answers lead to."""
+        """Carry out actions, and the further actions that they cause."""
         waiting = collections.deque(actions)
         while waiting:
             for event in self._carried_out(waiting.popleft(), at_ns):
@@ -263,9 +263,9 @@ class Simulation:
 
 @contextlib.contextmanager
 def _collector_at_rest() -> Iterator[None]:
-    """Keep Python's cycle collector from walking over all orders and fills again and again, a fifth of the time.
+    """Switch Python's cycle collector off, which otherwise spends a fifth of the time on orders and fills.
 
-    Between stretches it may run, for what a strategy leaves in cycles.
+    It may run between stretches, for reference cycles of a strategy.
     """
     was_on = gc.isenabled()
     gc.disable()
@@ -277,7 +277,7 @@ def _collector_at_rest() -> Iterator[None]:
 
 
 def _groups(bars: pl.DataFrame, interval_ns: int) -> Iterator[tuple[Bar, ...]]:
-    """Return the bars as values, those that open at the same time together."""
+    """Return the bars as values, grouped by opening time."""
     values = map(
         Bar,
         bars["symbol"].to_list(),
@@ -296,7 +296,7 @@ def _opened_ns(group: Sequence[Bar]) -> int:
 
 
 def uneven_groups(bars: pl.DataFrame) -> list[tuple[Bar, ...]]:
-    """Return bars of several lengths as values, those that open and close together as one, in order of their close."""
+    """Return bars of several lengths as values, grouped by open and close time, in order of their close."""
     opened, lengths = bars["opened_at"].to_physical().to_list(), bars[INTERVAL].to_physical().to_list()
     prices = (bars[name].to_list() for name in ("open", "high", "low", "close", "volume"))
     values = map(Bar, bars["symbol"].to_list(), opened, lengths, *prices)
@@ -304,19 +304,19 @@ def uneven_groups(bars: pl.DataFrame) -> list[tuple[Bar, ...]]:
 
 
 def _by_time(last_bars: pl.DataFrame) -> dict[int, list[str]]:
-    """Return the symbols by the time at which their bars open."""
+    """Return the symbols by the opening time of their bars."""
     grouped = last_bars.group_by("opened_at").agg("symbol")
     return dict(zip(grouped["opened_at"].to_physical().to_list(), grouped["symbol"].to_list(), strict=True))
 
 
 def _stretch(bars: int, progress: bool | Callable[[float], None]) -> int:
-    """Return how many bars are taken between two words about the progress."""
+    """Return the number of bar times between two progress reports."""
     return min(_STRETCH, -(-bars // _STEPS)) if callable(progress) else _STRETCH
 
 
 @contextlib.contextmanager
 def _progress(bars: int, progress: bool | Callable[[float], None]) -> Iterator[Callable[[int], None]]:
-    """Give a function that is called with how many more bars are done, and moves a progress bar or tells on."""
+    """Yield a function that takes the number of further bars done and reports the progress."""
     if callable(progress):
         done = 0
 
@@ -333,7 +333,7 @@ def _progress(bars: int, progress: bool | Callable[[float], None]) -> Iterator[C
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    # In a notebook rich draws with ipywidgets; where that is not installed, it would warn instead of drawing.
+    # In a notebook rich uses ipywidgets; if it is missing, rich would print a warning instead.
     console = Console(force_jupyter=None if find_spec("ipywidgets") else False)
     look = (TextColumn("backtest"), BarColumn(), MofNCompleteColumn(), TextColumn("bars"), TimeRemainingColumn())
     with Progress(*look, console=console, transient=True) as shown:

@@ -1,4 +1,4 @@
-"""What a run came to, in the figures that traders compare."""
+"""The performance figures of a run."""
 
 from __future__ import annotations
 
@@ -20,54 +20,54 @@ _Floats = npt.NDArray[np.float64]
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures of a backtest; NaN where there is nothing to compute one from.
+    """The figures of a backtest; NaN if there is no data for a figure.
 
     A return is that of the equity from one bar's close to the next, the first one from the cash at the start.
     `periods_per_year` (P) annualizes: bars per trading date, times 252, or times 365.25 when there are bars on
     Saturdays; for bars longer than a day, 365.25 days over the bar. A trading date is that of the instrument's
-    session, so that Sunday evening in a future is Monday. Ratios take the riskless rate as zero. Fractions are of
+    session, so that Sunday evening in a future is Monday. Ratios assume a riskless rate of zero. Fractions are of
     one (0.05 is 5 %), money is in the instruments' currency.
     """
 
     started_at: dt.datetime
     ended_at: dt.datetime
     bars: int
-    # days: trading dates with bars; for bars longer than a day, bars.
     days: int
+    """Trading dates with bars; for bars longer than a day, the number of bars."""
     periods_per_year: float
     start_equity: float
     end_equity: float
-    # profit: end equity less start equity, commissions and slippage paid, open positions at their last close.
     profit: float
-    # total_return: end equity / start equity - 1.
+    """End equity less start equity, commissions and slippage paid, open positions at their last close."""
     total_return: float
-    # annual_return: (end / start) ** (P / number of returns) - 1; NaN once the equity is not positive.
+    """End equity / start equity - 1."""
     annual_return: float
-    # annual_volatility: standard deviation of the returns (n - 1) * sqrt(P).
+    """(end / start) ** (P / number of returns) - 1; NaN once the equity is not positive."""
     annual_volatility: float
-    # sharpe: mean return / standard deviation * sqrt(P).
+    """Standard deviation of the returns (n - 1) * sqrt(P)."""
     sharpe: float
-    # sortino: mean return / root of the mean square of the negative returns (over all returns) * sqrt(P).
+    """Mean return / standard deviation * sqrt(P)."""
     sortino: float
+    """Mean return / root of the mean square of the negative returns (over all returns) * sqrt(P)."""
     # daily_volatility, daily_sharpe, daily_sortino: the same of the returns from one trading date's last close to the
     # next, which is how intraday strategies are compared with others; P is 252 or 365.25 then.
     daily_volatility: float
     daily_sharpe: float
     daily_sortino: float
-    # max_drawdown: the lowest equity / highest equity before - 1; zero or negative.
     max_drawdown: float
-    # max_drawdown_time: the longest time between two highs of the equity, or from the last high to the end.
+    """The lowest equity / highest equity before - 1; zero or negative."""
     max_drawdown_time: dt.timedelta
-    # calmar: annual return / -max drawdown.
+    """The longest time between two highs of the equity, or from the last high to the end."""
     calmar: float
-    # exposure_time: the fraction of bars at whose close a position was open.
+    """Annual return / -max drawdown."""
     exposure_time: float
-    # trades: closed round trips; the figures below are of their profit after commission.
+    """The fraction of bars at whose close a position was open."""
     trades: int
-    # win_rate: the fraction of them that made money.
+    """Closed round trips; the figures below are of their profit after commission."""
     win_rate: float
-    # profit_factor: sum of the winners / sum of the losers, both positive; infinite without a loser.
+    """The fraction of them that made money."""
     profit_factor: float
+    """Sum of the winners / sum of the losers, both positive; infinite without a loser."""
     average_trade: float
     best_trade: float
     worst_trade: float
@@ -78,10 +78,10 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     # slippage_cut, fills_cut: what slippage would have cost more had prices not ended at their bar's high and low.
     slippage_cut: float = 0.0
     fills_cut: int = 0
-    # denied: orders, and changes of orders, that a risk rule denied.
     denied: int = 0
-    # halted_at: when a risk rule halted trading, which lasts to the end.
+    """Orders, and changes of orders, that a risk rule denied."""
     halted_at: dt.datetime | None = None
+    """When a risk rule halted trading, which lasts to the end."""
 
 
 def compute_stats(
@@ -151,11 +151,11 @@ def compute_stats(
 
 
 def periods_per_year(dates: pl.Series, interval_ns: int) -> float:
-    """Return how many bars a year has, from the trading date of each and their interval."""
+    """Return the number of bars per year, from their trading dates and their interval."""
     if interval_ns > _DAY_NS:
         return _CALENDAR_DAYS * _DAY_NS / interval_ns
     different = dates.unique()
-    # Six is Saturday: a market that is open then is open every day.
+    # Weekday 6 is Saturday: a market open on Saturdays is open every day.
     days = _CALENDAR_DAYS if (different.dt.weekday() == 6).any() else _TRADING_DAYS
     return len(dates) / len(different) * days
 
@@ -167,9 +167,9 @@ class _Ratios(NamedTuple):
 
 
 def _ratios(values: _Floats, cash: float, per_year: float) -> _Ratios:
-    """Return what the returns of an equity that began with `cash` come to in a year."""
+    """Return the annualized ratios of an equity series that began with `cash`."""
     before = np.concatenate([[cash], values[:-1]])
-    # A return on nothing or on a debt has no meaning; from there on the ratios are NaN.
+    # A return on zero or negative equity is undefined; the ratios are NaN.
     returns = (values - before) / np.where(before > 0, before, _NAN)
     root = math.sqrt(per_year)
     mean, deviation = float(np.mean(returns)), _deviation(returns)
@@ -184,7 +184,7 @@ def _longest_drawdown(equity: pl.DataFrame, interval_ns: int) -> dt.timedelta:
     # The start counts as a high: the first bar's opening.
     highs = np.concatenate([[closed_ns[0] - interval_ns], closed_ns[at_high], closed_ns[-1:]])
     steps = np.diff(highs)
-    # A step from one bar's high to the next bar's is no drawdown.
+    # A step from one bar's high to the next bar's high is not a drawdown.
     below = np.concatenate([[0], np.cumsum(~at_high)])
     between = np.concatenate([[0], below[1:][at_high], below[-1:]])
     spans = steps[np.diff(between) > 0]

@@ -1,4 +1,4 @@
-"""The figures of a run as a table: on a terminal and in HTML."""
+"""The figures of a run as a table for terminals and in HTML."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Group = tuple[str, list[tuple[str, str]]]
 
 
 def stats_groups(stats: Stats) -> list[Group]:
-    """Return the figures as people write them, in groups of (label, text) under a heading."""
+    """Return the formatted figures in groups of (label, text) under a heading."""
     return [
         (
             "Return",
@@ -71,7 +71,7 @@ def stats_groups(stats: Stats) -> list[Group]:
                 ("Fills", f"{stats.fills:,}"),
                 ("Commission", money(stats.commission)),
                 ("Slippage", money(stats.slippage)),
-                # Only where there is some: prices do not leave their bar.
+                # Shown only if slippage was cut: prices stay within their bar.
                 *([(f"Cut in {stats.fills_cut:,} fills", money(stats.slippage_cut))] if stats.fills_cut else []),
             ],
         ),
@@ -80,7 +80,7 @@ def stats_groups(stats: Stats) -> list[Group]:
 
 
 RISK_GATE = "Risk gate"
-"""The heading of the figures that are there only when the risk gate denied something."""
+"""The heading of the figures shown only if the risk gate denied an order."""
 
 
 def _denied(stats: Stats) -> list[tuple[str, str]]:
@@ -89,15 +89,15 @@ def _denied(stats: Stats) -> list[tuple[str, str]]:
 
 
 def tone(heading: str, text: str) -> str:
-    """Return ``loss`` for figures that should alarm, else nothing."""
+    """Return ``loss`` for figures that should stand out, else an empty string."""
     return "loss" if text.startswith(_MINUS) or heading == RISK_GATE else ""
 
 
 def data_range(stats: Stats) -> str:
-    """Return from when to when the run went and over how many bars."""
+    """Return the period of the run and its number of bars."""
     days = stats.ended_at - stats.started_at >= dt.timedelta(days=2)
     form = "%Y-%m-%d" if days else "%Y-%m-%d %H:%M"
-    # The last bar closes at midnight of the day after; people name the day itself.
+    # A daily bar closes at the following midnight; name the day itself.
     last = stats.ended_at - dt.timedelta(microseconds=1) if days else stats.ended_at
     return f"{stats.started_at:{form}} to {last:{form}} UTC, {stats.bars:,} bar times"
 
@@ -120,7 +120,7 @@ def stats_table(stats: Stats, *, title: str) -> Table:
 
 
 def stats_html(stats: Stats, *, title: str, warnings: Sequence[str] = ()) -> str:
-    """Return warnings and figures as an HTML fragment of one small table a group."""
+    """Return warnings and figures as an HTML fragment with one table per group."""
     groups = "".join(_group_html(heading, figures) for heading, figures in stats_groups(stats))
     notes = "".join(f'<p style="color:#b58900">{html.escape(text)}</p>' for text in warnings)
     return (
@@ -142,7 +142,7 @@ def money(amount: float) -> str:
 
 
 def percent(fraction: float) -> str:
-    """Return a fraction of one as per cent."""
+    """Return a fraction as percent."""
     return _signed(fraction, f"{abs(fraction):,.2%}")
 
 
