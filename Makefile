@@ -38,6 +38,11 @@ demo: setup ## backtest, paper account, API and dashboard at once (ARGS="--for 6
 test: setup tools ## run the tests (ARGS="-k gateway" picks some)
 	@.venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
+.PHONY: quick
+quick: setup ## run the tests that need no process, no browser and no patience
+	@.venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -q --hypothesis-profile=quick \
+	    -m "not (process or browser or slow or proof)" $(ARGS)
+
 .PHONY: proof
 proof: setup tools ## prove the design's promises with hundreds of seeds (IBDESK_PROOF_SEEDS=1000 for more)
 	@IBDESK_PROOF_SEEDS=$${IBDESK_PROOF_SEEDS:-300} IBDESK_FUZZ_SECONDS=$${IBDESK_FUZZ_SECONDS:-600} .venv/bin/python -m pytest -m proof -n auto -o faulthandler_timeout=1800 $(ARGS)

@@ -9,13 +9,30 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tests.redis_server import RedisServer
 
 from ibdesk.desk.loop import spare_from_collection
 
 MakeRedisServer = Callable[..., RedisServer]
+
+_TESTS = Path(__file__).parent
+
+# `make quick` tries fewer examples of each law.
+settings.register_profile("quick", parent=settings.get_profile("ci"), max_examples=10)
+
+# Rooms in which every test drives processes, servers or gateways; elsewhere a module or a test is marked by itself.
+_PROCESS_ROOMS = frozenset(
+    {
+        "dashboard", "deploy", "desk", "docs", "e2e", "gateway", "guardian", "load", "notebook", "processes",
+        "promises", "server", "simulation", "testing", "tws",
+    }
+)  # fmt: skip
+# Fixtures that start something beside the test.
+_PROCESS_FIXTURES = frozenset({"home", "make_redis_server", "make_stack", "redis_server"})
 
 
 def pytest_configure() -> None:
@@ -40,6 +57,16 @@ def accounts_of_this_test(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
     """Halts belong to an account, and most tests trade the same one: each gets its own folder for them."""
     name = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]
     monkeypatch.setenv("IBDESK_ACCOUNTS", f"{os.environ['IBDESK_ACCOUNTS']}/{name}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what drives processes or a browser by its room and its fixtures."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if item.path.relative_to(_TESTS).parts[0] in _PROCESS_ROOMS or fixtures & _PROCESS_FIXTURES:
+            item.add_marker(pytest.mark.process)
+        if "browser" in fixtures:
+            item.add_marker(pytest.mark.browser)
 
 
 @pytest.hookimpl(wrapper=True)
