@@ -223,6 +223,7 @@ def test_the_house_keeps_the_rule(rule: Rule) -> None:
     assert breaches(rule, "platform", "server") == []
 
 
+@pytest.mark.slow
 def test_no_code_is_loaded_a_second_time_under_another_name() -> None:
     assert breaches(loads_twice, "platform", "server", "strategies", "tests") == []
 

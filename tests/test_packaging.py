@@ -141,6 +141,7 @@ def test_the_extra_all_is_what_a_trader_needs() -> None:
     assert extras["all"] == [f"ibdesk[{','.join(name for name in extras if name not in ('all', 'docs', 'dev'))}]"]
 
 
+@pytest.mark.process
 def test_the_wheel_alone_has_a_strategy_to_run(tmp_path: Path) -> None:
     uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
     if uv is None:

@@ -58,6 +58,7 @@ def test_a_strategy_that_never_trades_has_a_report_too(make_bars: MakeBars, tmp_
     assert "EmaCross" in result._repr_html_()
 
 
+@pytest.mark.browser
 def test_a_browser_draws_the_report_and_asks_nobody_for_anything(result: Result, tmp_path: Path) -> None:
     chromium = Path("/usr/bin/chromium")
     if not chromium.exists():
@@ -98,6 +99,7 @@ PRICE_PLOT = """() => {
 }"""
 
 
+@pytest.mark.browser
 def test_the_prices_follow_the_time_in_sight_and_the_wheel_stays_in_the_history(result: Result, tmp_path: Path) -> None:
     chromium = Path("/usr/bin/chromium")
     if not chromium.exists():

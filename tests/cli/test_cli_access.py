@@ -130,6 +130,7 @@ def test_a_key_is_printed_once_or_written_to_a_file_of_its_owner(
     assert cli("keys", "create", "again", "--file", file).err == f"ibdesk: {file} already exists: choose another file\n"
 
 
+@pytest.mark.process
 def test_a_typed_password_is_asked_for_twice_and_not_shown(tmp_path: Path, directory_file: Path) -> None:
     ours, theirs = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}

@@ -73,6 +73,7 @@ def test_what_cannot_be_done_is_told_in_one_sentence(cli: Cli, arguments: tuple[
     assert [part for part in parts if part not in told] == [], told
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("code", "parts"),
     [
@@ -166,6 +167,7 @@ def test_a_tws_that_is_not_there_is_told(cli: Cli) -> None:
     assert "start TWS or IB Gateway" in told
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("command", ["up", "web"])
 def test_a_missing_package_is_told_with_the_extra_that_brings_it(command: str) -> None:
     program = (

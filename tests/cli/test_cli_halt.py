@@ -15,6 +15,7 @@ EMA_CROSS = Path(__file__).parent.parent.parent / "strategies" / "ema_cross.py"
 pytestmark = pytest.mark.timeout(120)
 
 
+@pytest.mark.process
 def test_a_run_lifts_the_halt_that_it_names_and_once(cli: Callable[..., Any], tmp_path: Path) -> None:
     folder = tmp_path / "state" / "ibdesk"
     with Desk.open("embedded", state_folder=folder) as desk:

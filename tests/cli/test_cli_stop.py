@@ -13,6 +13,7 @@ import pytest
 pytestmark = pytest.mark.timeout(300)
 
 
+@pytest.mark.process
 def test_a_drill_proves_that_a_hung_engine_is_stopped_and_is_recorded(cli: Callable[..., Any], tmp_path: Path) -> None:
     folder = tmp_path / "state" / "ibdesk"
     assert "no drill is recorded" in cli("stop", "--drills").out

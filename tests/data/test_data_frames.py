@@ -89,6 +89,7 @@ def test_a_frame_that_names_no_instrument_asks_for_one() -> None:
         read_bars(pd.DataFrame(PRICES, index=pd.DatetimeIndex(DAYS)))
 
 
+@pytest.mark.process
 def test_pandas_is_not_imported_for_others(tmp_path: Path) -> None:
     (tmp_path / "AAPL.csv").write_text(PLAIN)
     code = "import sys; from ibdesk import read_bars; read_bars(sys.argv[1]); print('pandas' in sys.modules)"

@@ -201,6 +201,7 @@ print(hashlib.sha256(b"|".join(encode_actions(engine.handle(event)) for event in
 """
 
 
+@pytest.mark.process
 def test_another_process_with_another_hash_seed_decides_alike(start: StartStrategy, tmp_path: Path) -> None:
     kinds = [0, 1, 2, 4, 0, 5, 1, 3, 4, 8] * 20 + list(range(17)) * 3 + [0, 1, 4] * 60
     events = events_of([(kind, n * 5 % 13, n * n % 41) for n, kind in enumerate(kinds)], start)

@@ -498,6 +498,7 @@ _ENDING = "from ibdesk.cli.interrupt import interrupt\nsignal.signal(signal.SIGT
 _EXITING = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("setup", "spin", "number", "said"),
     [
@@ -644,6 +645,7 @@ bad_plans = st.lists(
 worlds = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 400)), max_size=60).map(world)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limited", [False, True], ids=["no limits", "tight limits"])
 @settings(max_examples=150, deadline=None)
 @given(events=worlds, plan=plans, bad_plan=bad_plans)

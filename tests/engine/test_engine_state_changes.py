@@ -32,6 +32,7 @@ def size(changes: list[Any]) -> int:
     return len(encode_state(changes))
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(STATES, STATES)
 def test_changes_applied_give_the_state(before: dict[str, Any], after: dict[str, Any]) -> None:

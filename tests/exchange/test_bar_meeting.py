@@ -183,6 +183,7 @@ ANY_TERMS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(bars=st.lists(any_bar(), min_size=1, max_size=4), waiting=st.lists(ANY_TERMS, max_size=5), data=st.data())
 def test_every_fill_lies_inside_its_bar_and_keeps_its_limit(

@@ -26,7 +26,7 @@ from ibdesk.store import JournalReader
 from ibdesk.store.journal_packing import pack
 from ibdesk.testing.gateway import RunningGateway
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
 
 
 class Traded(NamedTuple):

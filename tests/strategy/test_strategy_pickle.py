@@ -54,6 +54,7 @@ def elsewhere(pickled: bytes) -> dict[str, object]:
         return found
 
 
+@pytest.mark.process
 def test_a_strategy_from_a_file_reaches_a_spawned_process(write: Write) -> None:
     strategy = load_strategy(write(CODE)).cls(size=7, way="down")  # type: ignore[call-arg]
 
@@ -76,6 +77,7 @@ def test_strategy_class_and_loaded_file_survive_pickling(write: Write, protocol:
     assert isinstance(loaded, LoadedStrategy)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("change", ["mend", "remove"])
 def test_a_file_that_has_changed_or_gone_is_told_in_one_sentence(write: Write, change: str) -> None:
     path = write(CODE)

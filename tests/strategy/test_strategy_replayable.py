@@ -256,6 +256,7 @@ print(list(sys.modules[cls.__module__].orders()))
 """
 
 
+@pytest.mark.process
 def test_sets_have_the_same_order_in_every_process(write: Write) -> None:
     path = write(_SETS)
 

@@ -250,6 +250,7 @@ FLOOD = """
 """
 
 
+@pytest.mark.process
 def test_a_terminal_that_stands_still_holds_up_neither_the_program_nor_the_file(tmp_path: Path) -> None:
     # Nobody reads the pipe until the program has logged everything: what does not fit into it waits or is dropped.
     with subprocess.Popen(
@@ -278,6 +279,7 @@ def test_a_terminal_that_stands_still_holds_up_neither_the_program_nor_the_file(
     assert sum("dropped" not in line for line in told) == 3_001 - dropped
 
 
+@pytest.mark.process
 def test_a_full_disk_is_told_once_and_costs_nothing_but_the_lines(tmp_path: Path) -> None:
     program = """
         import logging, sys
