@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import ib_async as ib
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ibdesk.clock import ManualClock
@@ -274,6 +274,7 @@ quotes = st.lists(st.tuples(st.integers(9_000, 11_000), st.integers(0, 30)), max
     orders=st.lists(st.tuples(st.integers(9_000, 11_000), st.integers(1, 20)), min_size=2, max_size=5),
     path=quotes,
 )
+@example(oca_type=2, orders=[(9_002, 7), (9_003, 2)], path=[(9_000, 6), (9_001, 2)])
 def test_a_group_never_trades_more_than_its_largest_order(
     oca_type: int, orders: list[tuple[int, int]], path: list[tuple[int, int]]
 ) -> None:

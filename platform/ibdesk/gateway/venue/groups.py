@@ -78,8 +78,8 @@ class Groups:
 def reduced(remaining: float, part: float, increment: float) -> float:
     """Return the remaining quantity of a rival after `part` (0 to 1) of the order's remaining quantity was executed.
 
-    The result is a whole multiple of the contract's size increment, rounded down, so that the group never trades more
-    than intended.
+    The result is a whole multiple of the instrument's size increment, rounded down, so that the group never trades more
+    than intended. TWS lists shares in steps of 0.0001, but the API takes whole ones (error 10243).
     """
     # Binary fractions may have lost up to a millionth of an increment.
     return int(remaining * (1.0 - part) / increment + 1e-6) * increment

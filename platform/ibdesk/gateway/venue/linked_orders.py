@@ -62,7 +62,7 @@ class LinkedOrders:
             self._actions.cancel_order(parent, by_system=True)
 
     def _reduce(self, rival: OrderRecord, part: float) -> None:
-        left = reduced(rival.remaining, part, rival.contract.size_increment)
+        left = reduced(rival.remaining, part, rival.contract.instrument.size_increment)
         if left > 0:
             self._actions.resize(rival, rival.filled + left)
         else:

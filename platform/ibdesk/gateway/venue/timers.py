@@ -145,7 +145,7 @@ class OrderTimers:
         if algorithm is None or algorithm.name not in algorithms.WEIGHTS:
             return
         record.released = 0.0
-        for at_ns, part in algorithms.parts(algorithm, quantity, record.contract.size_increment, from_ns):
+        for at_ns, part in algorithms.parts(algorithm, quantity, record.contract.instrument.size_increment, from_ns):
             if at_ns <= self._schedule.now_ns:
                 record.released = part
             else:
