@@ -24,9 +24,9 @@ def _with(bars: pl.DataFrame, row: int, column: str, value: float | None) -> pl.
 @pytest.mark.parametrize(
     ("column", "value", "sentence"),
     [
-        ("close", float("nan"), "AAPL: row 1, 2024-01-03: close is no number (nan)"),
-        ("open", None, "AAPL: row 1, 2024-01-03: open is no number (None)"),
-        ("volume", float("inf"), "AAPL: row 1, 2024-01-03: volume is no number (inf)"),
+        ("close", float("nan"), "AAPL: row 1, 2024-01-03: close is not a number (nan)"),
+        ("open", None, "AAPL: row 1, 2024-01-03: open is not a number (None)"),
+        ("volume", float("inf"), "AAPL: row 1, 2024-01-03: volume is not a number (inf)"),
         ("low", 0.0, "AAPL: row 1, 2024-01-03: low is not positive (0.0)"),
         ("volume", -1.0, "AAPL: row 1, 2024-01-03: volume is negative (-1.0)"),
         ("high", 9.0, "AAPL: row 1, 2024-01-03: high is below open, low or close (9.0)"),

@@ -173,7 +173,7 @@ def test_nothing_is_dropped_or_sorted_without_a_word(tmp_path: Path, text: str, 
         ("\n\n", "it is empty"),
         (PLAIN.replace("2024-01-03", "2024-01-02"), "the bar is the second of this time: keep one"),
         (PLAIN.replace(",200", ",-200"), "volume is negative (-200.0)"),
-        (PLAIN.replace("Low", "Open"), "the column Open stands there 2 times: keep one"),
+        (PLAIN.replace("Low", "Open"), "the column Open occurs 2 times: keep one"),
         (PLAIN.replace("12,10,12", "12,,12"), "row 1, column Low: empty is not a number"),
         (PLAIN.split("2024-01-03", maxsplit=1)[0], "pass interval='1 day'"),
         (PLAIN + "2024-01-04,1,2,3,4,5,6,7\n", "row 2 has 8 cells, the rows above have 6"),
@@ -181,7 +181,7 @@ def test_nothing_is_dropped_or_sorted_without_a_word(tmp_path: Path, text: str, 
         ("hello world", "none of the known formats"),
         ('{"error": "no such symbol"}', "its JSON is of none of the known formats"),
         ('{"bars": [', "is not valid JSON"),
-        ("PAR1 and no more", "is no table that can be read"),
+        ("PAR1 and no more", "cannot be read as a table"),
         ("\x1f\x8b and no more", "cannot be read"),
     ],
 )
@@ -210,7 +210,7 @@ def test_a_file_under_zstd_is_refused_with_what_unpacks_it(tmp_path: Path) -> No
     # Ten bytes of text in one raw block, as RFC 8878 lays a frame out.
     path.write_bytes(b"\x28\xb5\x2f\xfd\x20\x0a\x51\x00\x00open,close")
 
-    with pytest.raises(DataError, match=r"AAPL\.csv\.zst is packed with zstd, .* unpack it first with `zstd -d`$"):
+    with pytest.raises(DataError, match=r"AAPL\.csv\.zst is compressed with zstd, .* unpack it first with `zstd -d`$"):
         read_bars(path)
 
 
@@ -231,7 +231,7 @@ def test_a_user_can_add_a_format(tmp_path: Path) -> None:
     register_format(mine)
     try:
         bars = read_bars(path)
-        with pytest.raises(DataError, match="there is a format 'mine' already"):
+        with pytest.raises(DataError, match="there is already a format 'mine'"):
             register_format(mine)
     finally:
         unregister_format("mine")

@@ -58,8 +58,8 @@ def test_what_was_written_as_parquet_comes_back(tmp_path: Path) -> None:
         (GOOD.replace("11,12,10", "NaN,12,10"), "row 1, column Open: empty is not a number"),
         (GOOD.replace("2024-01-03", "2024-01-02"), "AAPL: row 1, 2024-01-02: the bar is the second of this"),
         (GOOD.replace("Close,", "Price,", 1), "lacks close (close, c, last): its columns are Date, Open"),
-        ("", "is no table that can be read"),
-        (GOOD + "2024-01-04,1,2,3,4,5,6,7,8,9\n", "is no table that can be read"),
+        ("", "cannot be read as a table"),
+        (GOOD + "2024-01-04,1,2,3,4,5,6,7,8,9\n", "cannot be read as a table"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_with_row_and_column(tmp_path: Path, text: str, sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""Bars in and out: readers, checks, samples and trading calendars."""
+"""Bars: readers, checks, samples and trading calendars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bars fit to trade on: the frame, how it was understood, and what is doubtful about it."""
+"""Checked bars: the frame, how it was read, and warnings about it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DAY_NS = 86_400_000_000_000
 def distinct(column: pl.Series) -> list[Any]:
     """Return the values of a column without nulls, each once, in no particular order.
 
-    Most frames hold one symbol: to compare a million rows with the first takes a fifth of the time of hashing them.
+    Most frames hold one symbol. Comparing a million rows with the first takes a fifth of the time of hashing them.
     """
     if len(column) and not column.null_count() and (column == column[0]).all():
         return [column[0]]
@@ -39,13 +39,14 @@ def distinct(column: pl.Series) -> list[Any]:
 class Bars(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """Bars that passed every check, sorted by the time at which they close, then by symbol.
 
-    * `frame`: symbol, opened_at (the start of a bar, UTC), open, high, low, close, volume; and `interval` where
-      not all bars are of one length.
+    * `frame`: symbol, opened_at (the start of a bar, UTC), open, high, low, close, volume; and `interval` if the bars
+      differ in length.
     * `intervals`: the length of each symbol's bars, ns.
-    * `format`: the layout that was recognized, a name of `ibdesk.data.bar_formats`; `source` is the file, folder or
-      kind of object.
-    * `zone`: the zone of the times as they were written; empty for daily bars, which belong to a date.
-    * `warnings`: what is doubtful about the data, all of `gaps` (missing bars) and `suspected` (days that look like a
+    * `format`: the recognized layout, a name of `ibdesk.data.bar_formats`; `source` is the file, folder or kind of
+      object.
+    * `zone`: the zone of the times as written; empty for daily bars, which belong to a date.
+    * `warnings`: everything doubtful about the data, including all of `gaps` (missing bars) and `suspected` (days that
+      look like a split); `notes`: how the data was read.
       split) among it; `notes`: how it was understood.
     """
 
@@ -66,14 +67,14 @@ class Bars(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
 
     @property
     def interval_ns(self) -> int:
-        """The length of the bars, ns; of the shortest where they differ."""
+        """The length of the bars, ns; the shortest if they differ."""
         return min(self.intervals.values())
 
     def only(self, symbols: Sequence[str]) -> Bars:
-        """Return the bars of these symbols; of all when none is named.
+        """Return the bars of these symbols, or of all if none is given.
 
         Raises:
-            DataError: If there are no bars of one.
+            DataError: If a symbol has no bars.
         """
         if missing := [symbol for symbol in symbols if symbol not in self.intervals]:
             raise DataError(f"{self.source} has no bars of {', '.join(missing)}: it has {', '.join(self.symbols)}")
@@ -95,7 +96,7 @@ class Bars(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
         )
 
     def facts(self) -> Iterator[tuple[str, str]]:
-        """Yield what was understood, as label and text."""
+        """Yield how the data was read, as label and text."""
         lengths = sorted({span(interval) for interval in self.intervals.values()})
         first, last = self.frame["opened_at"].sort()[[0, -1]]
         yield "format", self.format
@@ -106,7 +107,7 @@ class Bars(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
         yield "bars", f"{self.frame.height:,}"
 
     def table(self) -> Table:
-        """Return what was understood as a rich table."""
+        """Return how the data was read as a rich table."""
         from rich import box
         from rich.table import Table
         from rich.text import Text
@@ -143,7 +144,7 @@ class Bars(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
 
 
 def span(nanoseconds: int) -> str:
-    """Return a span as a person would say it, e.g. ``5 s``, ``15 min``, ``1 d``."""
+    """Return a span in its largest whole unit, e.g. ``5 s``, ``15 min``, ``1 d``."""
     for unit, size in (("d", DAY_NS), ("h", 3_600_000_000_000), ("min", 60_000_000_000)):
         if nanoseconds >= size and nanoseconds % size == 0:
             return f"{nanoseconds // size} {unit}"
@@ -151,13 +152,13 @@ def span(nanoseconds: int) -> str:
 
 
 def shown(time: dt.datetime | None) -> str:
-    """Return a time as errors and warnings show it: a date when it is midnight UTC."""
+    """Return a time for errors and warnings: only the date if it is midnight UTC."""
     if time is None:
         return "no time"
     return f"{time:%Y-%m-%d}" if time.time() == dt.time() else f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:
-    """Return names in a row; no more than `most` of them, and how many there are beyond."""
+    """Return names separated by commas: at most `most`, and the number of the others."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

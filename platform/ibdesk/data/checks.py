@@ -1,4 +1,4 @@
-"""Checks whether a frame of prices can be traded on, and says what is wrong with one that cannot."""
+"""Checks whether a frame of prices can be traded on, and describes the first fault of one that cannot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NOT_POSITIVE = "; only futures and combinations trade at 0 and below: name a fu
 
 
 class _Rule(NamedTuple):
-    """What no row may be: `wrong` holds in the rows that break the rule, by the value in `column`."""
+    """A fault that no row may have: `wrong` holds in the faulty rows, with the value in `column`."""
 
     wrong: pl.Expr
     what: str
@@ -35,19 +35,19 @@ def check_bars(
     interval: Interval = None,
     instruments: Mapping[str, AnyInstrument] | None = None,
 ) -> Bars:
-    """Return the bars when they can be traded on.
+    """Return the bars if they can be traded on.
 
     `frame` has the columns symbol, opened_at (the start of each bar, with a zone, or a date, which means
     midnight UTC), open, high, low, close, volume. Rows of one symbol come oldest first; symbols may follow
     each other or be mixed. A symbol's interval is the most common step between its bars. Bars of several lengths
-    are refused unless `interval` (one for all, or one by symbol) or a column `interval` declares them.
+    are refused unless `interval` (one for all, or one per symbol) or a column `interval` declares them.
 
-    Which bars are missing follows from the sessions of the instrument: those in `instruments`, or the ones that
-    the symbols name. Missing bars are warnings, or errors unless `allow_gaps`. A day that looks like a split is a
-    warning. Prices of 0 and below are for futures alone.
+    The sessions of the instruments decide which bars are missing: instruments are those in `instruments`, or those
+    that the symbols name. Missing bars are warnings, or errors unless `allow_gaps`. A day that looks like a split is a
+    warning. Only futures may have prices of 0 and below.
 
     Raises:
-        DataError: At the first thing wrong; the sentence names symbol, row (counted from 0) and time.
+        DataError: At the first fault; the sentence names symbol, row (counted from 0) and time.
     """
     bars = _typed(frame)
     known = _instruments(bars, instruments or {})
@@ -58,7 +58,7 @@ def check_bars(
     gaps = find_gaps(steps, intervals, known)
     if gaps and not allow_gaps:
         more = f" (and {len(gaps) - 1} more gaps)" if len(gaps) > 1 else ""
-        raise DataError(f"{gaps[0]}{more}: add the missing bars, or pass allow_gaps=True to go on without them")
+        raise DataError(f"{gaps[0]}{more}: add the missing bars, or pass allow_gaps=True to continue without them")
     if len(gaps) > _GAPS_NAMED:
         gaps = [*gaps[:_GAPS_NAMED], f"and {len(gaps) - _GAPS_NAMED} more gaps"]
     suspected = tuple(suspect_splits(bars, intervals, known))
@@ -84,7 +84,7 @@ def _instruments(bars: pl.DataFrame, given: Mapping[str, AnyInstrument]) -> dict
 
 
 def _typed(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the frame's bar columns in their types."""
+    """Return the frame's bar columns, cast to their types."""
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
         hint = "; add it with .with_columns(symbol=pl.lit('AAPL'))" if missing == ["symbol"] else ""
@@ -97,7 +97,7 @@ def _typed(frame: pl.DataFrame) -> pl.DataFrame:
             opened_at = pl.col("opened_at").cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
         case pl.Datetime(time_zone=None):
             raise DataError(
-                "bars: opened_at has no time zone; say which it is with "
+                "bars: opened_at has no time zone; set it with "
                 ".with_columns(pl.col('opened_at').dt.replace_time_zone('UTC'))"
             )
         case pl.Datetime():
@@ -115,10 +115,10 @@ def _typed(frame: pl.DataFrame) -> pl.DataFrame:
 def _check_values(bars: pl.DataFrame, known: Mapping[str, AnyInstrument | None]) -> None:
     rules = [_Rule(pl.col(name).is_null(), f"{name} is missing") for name in ("symbol", "opened_at")]
     rules += [
-        _Rule(pl.col(name).is_null() | ~pl.col(name).is_finite(), f"{name} is no number", name)
+        _Rule(pl.col(name).is_null() | ~pl.col(name).is_finite(), f"{name} is not a number", name)
         for name in (*PRICES, "volume")
     ]
-    # A name that is no single instrument is a combination, whose price is a difference.
+    # A name that is not a single instrument is a combination, whose price is a difference.
     below_zero = [name for name, instrument in known.items() if instrument is None or instrument.may_be_worthless]
     above_zero = ~pl.col("symbol").is_in(below_zero) if below_zero else pl.lit(value=True)
     rules += [
@@ -130,7 +130,7 @@ def _check_values(bars: pl.DataFrame, known: Mapping[str, AnyInstrument | None])
         _Rule(pl.col("high") < top, "high is below open, low or close", "high"),
         _Rule(pl.col("low") > bottom, "low is above open or close", "low"),
     ]
-    # All rules in one pass over the rows; which row it is that breaks one is looked for only where one does.
+    # One pass over the rows for all rules; the faulty row is located only if there is one.
     broken = bars.select(rule.wrong.fill_null(value=False).any().alias(str(n)) for n, rule in enumerate(rules)).row(0)
     if any(broken):
         _refuse(bars, rules[broken.index(True)])
@@ -157,7 +157,7 @@ def _refuse(bars: pl.DataFrame, rule: _Rule) -> None:
 
 
 def _steps(bars: pl.DataFrame, *, is_single: bool) -> pl.DataFrame:
-    """Return for each bar that has one before it: row, symbol, opened_at, the time before, and the step in ns."""
+    """Return for each bar with a predecessor: row, symbol, opened_at, the time before, and the step in ns."""
     before = pl.col("opened_at").shift(1)
     steps = (
         bars.select("symbol", "opened_at", before=before if is_single else before.over("symbol"))

@@ -1,4 +1,4 @@
-"""What a file holds before its layout is known: a table of text, a JSON document, or a frame with types."""
+"""The content of a file before its layout is known: a table of text, a JSON document, or a typed frame."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from ibdesk.data.layouts import layout_of
 from ibdesk.errors import DataError
 
 _DELIMITERS = ("\t", ";", "|", ",")
-# So many lines at the top of a text are looked at to recognize it.
+# The number of lines at the top of a text that are used to recognize it.
 _HEAD_LINES, _HEAD_BYTES = 24, 1 << 16
 _FEWEST_CELLS = 4
 _CHUNK = 1 << 20
-# RuntimeError and NotImplementedError: zip files with a password, or packed in a way that Python does not know.
+# RuntimeError and NotImplementedError: zip files with a password, or compressed by a method unknown to Python.
 _UNPACKING_ERRORS = (
     *(OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError),
 )
 MAX_BYTES = 8 << 30
-"""A file that is longer than this, unpacked, is refused."""
+"""The largest unpacked size that is read."""
 
 Cells = list[str]
 
 
 class Content:
-    """The content of one file, or a frame that was passed."""
+    """The content of one file or frame."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Content:
 
     @functools.cached_property
     def delimiter(self) -> str:
-        """What separates the cells of a line."""
+        """The separator of a line's cells."""
         lines = _lines(self._text)
         if lines and lines[0].lower().startswith("sep=") and len(lines[0]) == 5:
             return lines[0][4]
@@ -73,20 +73,20 @@ class Content:
 
     @functools.cached_property
     def head(self) -> list[Cells]:
-        """The first lines, cut into cells without blanks around them; empty for what is not a table of text."""
+        """The first lines as cells without surrounding blanks; empty if the content is not a table of text."""
         lines = _lines(self._text[self._starts : self._starts + _HEAD_BYTES])
         return [[cell.strip() for cell in cells] for cells in _cells(lines, self.delimiter)]
 
     @property
     def header(self) -> Cells:
-        """The first line's cells as `plain` spells them."""
+        """The first line's cells, normalized by `plain`."""
         return [plain(cell) for cell in self.head[0]] if self.head else []
 
     def table(self, header_lines: int) -> pl.DataFrame:
-        """Return the rows below the header as text; columns are named by their place: ``c0``, ``c1`` …
+        """Return the rows below the header as text; columns are named by position: ``c0``, ``c1`` …
 
         Raises:
-            DataError: If the lines do not have the same cells.
+            DataError: If the lines differ in their cells.
         """
         body = self._text[self._below(header_lines) :]
         if not body or body.isspace():
@@ -94,7 +94,7 @@ class Content:
         comments = body.count(b"\n#") + body.startswith(b"#") if b"#" in body else 0
         if comments:
             self.notes.append(f"{comments} comment line{'s were' if comments > 1 else ' was'} left out")
-        # As many as most rows have: a longer one is named below, and shorter ones lack what their last columns hold.
+        # As many columns as most rows have: a longer row is reported below, and a shorter one lacks its last columns.
         width = statistics.mode(len(cells) for cells in self.head[header_lines:] or self.head)
         try:
             table = pl.read_csv(
@@ -108,12 +108,12 @@ class Content:
             )
         except pl.exceptions.PolarsError as error:
             raise self._ragged(body, width) or DataError(
-                f"{self.name} is no table that can be read: {str(error).partition(chr(10))[0]}"
+                f"{self.name} cannot be read as a table: {str(error).partition(chr(10))[0]}"
             ) from None
         return self._without_blank_rows(table)
 
     def _below(self, header_lines: int) -> int:
-        """Return where the rows begin; found in place, for each cut of a long text copies it."""
+        """Return the offset at which the rows begin; searched in place, as each slice would copy a long text."""
         at = self._starts
         for _ in range(header_lines):
             end = self._text.find(b"\n", at)
@@ -123,7 +123,7 @@ class Content:
         return at
 
     def _without_blank_rows(self, table: pl.DataFrame) -> pl.DataFrame:
-        """Leave out empty lines, rows of empty cells, and a last line of words; say so where it is not the first."""
+        """Drop empty lines, rows of empty cells, and a last line of words; note the last line."""
         blank = table["c0"].is_null() | (table["c0"].str.strip_chars() == "")
         if blank.any():
             filled = ((pl.col(name).str.strip_chars() != "").fill_null(value=False) for name in table.columns)
@@ -140,7 +140,7 @@ class Content:
             for row, cells in enumerate(cells for cells in reader if cells and not cells[0].startswith("#")):
                 if len(cells) > width:
                     return DataError(
-                        f"{self.name} is no table that can be read: row {row} has {len(cells)} cells, the rows above "
+                        f"{self.name} cannot be read as a table: row {row} has {len(cells)} cells, the rows above "
                         f"have {width}"
                     )
         except csv.Error:
@@ -148,7 +148,7 @@ class Content:
         return None
 
     def _skip_preamble(self) -> None:
-        """Move over what stands before the table: comments, titles, Excel's word about the separator."""
+        """Skip the lines before the table: comments, titles, Excel's line about the separator."""
         lines = self._text[:_HEAD_BYTES].split(b"\n", _HEAD_LINES)[:_HEAD_LINES]
         offset, skipped = 0, 0
         for line in lines:
@@ -156,7 +156,7 @@ class Content:
             cells = next(iter(_cells([text], self.delimiter)), [])
             if not text.startswith(("#", "//")) and len([cell for cell in cells if cell.strip()]) >= _FEWEST_CELLS:
                 break
-            # A header of several lines may have few cells, as yfinance's with one ticker: it begins with names.
+            # A header of several lines may have few cells, as yfinance's for one ticker; it begins with names.
             offset += len(line) + 1
             skipped += bool(text)
         else:
@@ -172,10 +172,10 @@ def plain(name: str) -> str:
 
 
 def read_content(path: Path, *, max_bytes: int = MAX_BYTES) -> Content:
-    """Return what a file holds, unpacked; its kind is told by its first bytes, not by its name.
+    """Return the unpacked content of a file; its first bytes decide its kind, not its name.
 
     Raises:
-        DataError: If it cannot be read, is longer than `max_bytes`, or is neither text nor a table of a known kind.
+        DataError: If it cannot be read, is longer than `max_bytes`, or is neither text nor a known kind of table.
     """
     try:
         data = _unpacked(path, max_bytes)
@@ -189,14 +189,14 @@ def content_of(name: str, data: bytes) -> Content:
     """Return the content of a file from its bytes.
 
     Raises:
-        DataError: If they are neither text nor a table of a known kind.
+        DataError: If they are neither text nor a known kind of table.
     """
     typed = _typed_table(name, data)
     if typed is not None:
         return Content(name, frame=typed)
     text = _text(name, data)
     if not text:
-        raise DataError(f"{name} is no table that can be read: it is empty")
+        raise DataError(f"{name} cannot be read as a table: it is empty")
     if text[:1] in b"[{":
         return Content(name, document=_document(name, text))
     return Content(name, text=text)
@@ -213,7 +213,7 @@ def _unpacked(path: Path, max_bytes: int) -> bytes:
         if magic == b"\xfd7zXZ\x00":
             return _limited(lzma.LZMAFile(file), path, max_bytes)
         if magic[:4] == b"\x28\xb5\x2f\xfd":
-            raise DataError(f"{path} is packed with zstd, which is not read here: unpack it first with `zstd -d`")
+            raise DataError(f"{path} is compressed with zstd, which is not supported: unpack it first with `zstd -d`")
         if magic[:4] == b"PK\x03\x04":
             with zipfile.ZipFile(file) as archive:
                 names = [name for name in archive.namelist() if not name.endswith(("/", ".txt~"))]
@@ -225,7 +225,7 @@ def _unpacked(path: Path, max_bytes: int) -> bytes:
                     return _limited(member, path, max_bytes)
         size = os.fstat(file.fileno()).st_size if path.is_file() else 0
         if 0 < size <= max_bytes:
-            # Once, for chunks that are joined are copied; should the file grow meanwhile, its first part is read.
+            # Read at once, as joining chunks copies them; if the file grows meanwhile, its first part is read.
             return file.read(size)
         return _limited(file, path, max_bytes)
 
@@ -253,18 +253,18 @@ def _typed_table(name: str, data: bytes) -> pl.DataFrame | None:
             except (pl.exceptions.PolarsError, OSError, ValueError, BaseException) as error:
                 if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
                     raise
-                raise DataError(f"{name} is no table that can be read: {str(error).partition(chr(10))[0]}") from None
+                raise DataError(f"{name} cannot be read as a table: {str(error).partition(chr(10))[0]}") from None
     return None
 
 
 def _text(name: str, data: bytes) -> bytes:
-    """Return a text as UTF-8 with plain line ends and nothing blank around it."""
+    """Return a text as UTF-8 with plain line ends and no surrounding blanks."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         data = _decoded(name, data, "utf-16")
     elif data[:200].count(b"\0") * 3 > min(len(data), 200):
         data = _decoded(name, data, "utf-16-le" if data[1:2] == b"\0" else "utf-16-be")
     if b"\0" in data:
-        raise DataError(f"{name} is no table that can be read: it is not text")
+        raise DataError(f"{name} cannot be read as a table: it is not text")
     data = data.removeprefix(b"\xef\xbb\xbf")
     if not data.isascii():
         try:
@@ -280,7 +280,7 @@ def _decoded(name: str, data: bytes, encoding: str) -> bytes:
     try:
         return data.decode(encoding).encode()
     except UnicodeError:
-        raise DataError(f"{name} is no table that can be read: it is not text") from None
+        raise DataError(f"{name} cannot be read as a table: it is not text") from None
 
 
 def _document(name: str, text: bytes) -> Any:

@@ -1,4 +1,4 @@
-"""Turns what a format found in a file into bars with types, and asks for all that the file does not say."""
+"""Turns raw bars into typed bars, and reports everything that the file leaves open."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ibdesk.model import AnyInstrument, Session
 
 
 class ReadOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file does not say itself; see `read_bars`."""
+    """The facts that a file does not state; see `read_bars`."""
 
     symbol: str | None = None
     zone: str | None = None
@@ -33,18 +33,18 @@ class ReadOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: int = MAX_BYTES
 
     def daily_symbols(self) -> frozenset[str]:
-        """Return the ids of the symbols whose bars are declared to last a day or longer."""
+        """Return the ids of the symbols whose bars are declared to last at least a day."""
         lengths = self.interval if isinstance(self.interval, Mapping) else {}
         return frozenset(symbol_id(name) for name, length in lengths.items() if length_ns(length) >= DAY_NS)
 
     def session_of(self, symbol: str) -> Session | None:
-        """Return the session of a symbol's instrument, if there is one."""
+        """Return the session of a symbol's instrument, or None if it has none."""
         instrument = self.instruments.get(symbol) or instrument_or_none(symbol)
         return None if instrument is None else instrument.session
 
 
 class Part(msgspec.Struct):
-    """The typed bars of one file or frame, before they are checked; `zone` is that of the times as written."""
+    """The typed bars of one file or frame before the checks; `zone` is that of the times as written."""
 
     where: str
     frame: pl.DataFrame
@@ -58,7 +58,7 @@ def convert(raw: RawBars, part: Part, options: ReadOptions, *, file_name: str = 
     """Return `part` with the bars of `raw`, each symbol's oldest first.
 
     Raises:
-        DataError: If a value cannot be used, or something has to be asked for; all that has to be, at once.
+        DataError: If a value cannot be used, or facts are missing; it names all of them at once.
     """
     where = part.where
     asked: list[UndecidedError] = []
@@ -103,7 +103,7 @@ def _symbols(
     file_name: str,
     asked: list[UndecidedError],
 ) -> pl.Series | None:
-    """Return the instrument's id for each row, null for rows of symbols that are not wanted."""
+    """Return the instrument's id for each row, null for rows of unwanted symbols."""
     rows = raw.frame.height
     last = None if times is None else times.dt.year().max()
     last_year = last if isinstance(last, int) else None
@@ -172,7 +172,7 @@ def _symbol_column(
 
 
 def _times(raw: RawBars, part: Part, options: ReadOptions, asked: list[UndecidedError]) -> Times | None:
-    """Return the times as they are written, nothing where day and month cannot be told apart."""
+    """Return the times as written, None if day and month cannot be told apart."""
     column = _time_column(raw, part.where)
     order = raw.own_date_order or options.date_order or raw.date_order
     try:
@@ -214,7 +214,7 @@ def _opened_at(
 
 
 def _time_column(raw: RawBars, where: str) -> pl.Series:
-    """Return the column of times; a date and a time of day that stand apart are joined."""
+    """Return the column of times; separate dates and times of day are joined."""
     frame = raw.frame
     if "opened_at" in frame.columns:
         return frame["opened_at"]
@@ -243,7 +243,7 @@ def _digits(time: pl.Series) -> pl.Series:
 
 
 def _numbers(raw: RawBars, part: Part, options: ReadOptions) -> pl.DataFrame:
-    """Return the frame with prices and volume as floats, null where there is none."""
+    """Return the frame with prices and volume as floats, null for missing values."""
     frame = raw.frame
     names = [name for name in (*PRICES, "volume") if name in frame.columns]
     plain = {name: plain_numbers(frame[name]) for name in names}
@@ -253,7 +253,7 @@ def _numbers(raw: RawBars, part: Part, options: ReadOptions) -> pl.DataFrame:
         numbers = parse_numbers(frame[name], mark, plain[name])
         wrong = numbers.is_nan().fill_null(value=False)
         if frame[name].dtype.is_float():
-            # What pandas has for no value.
+            # pandas writes missing values like this.
             numbers, wrong = numbers.fill_nan(None), pl.Series([], dtype=pl.Boolean)
         if wrong.any():
             rows = wrong.arg_true()
@@ -279,7 +279,7 @@ def _numbers(raw: RawBars, part: Part, options: ReadOptions) -> pl.DataFrame:
 
 
 def _without_empty(frame: pl.DataFrame, part: Part) -> pl.DataFrame:
-    """Leave out rows of other symbols, and rows that have a time and no prices; the latter with a warning."""
+    """Drop rows of other symbols, and rows with a time but no prices, the latter with a warning."""
     kept = frame.filter(pl.col("symbol").is_not_null()) if frame["symbol"].null_count() else frame
     if not kept["open"].null_count():
         return kept

@@ -1,4 +1,4 @@
-"""Which times are stamps of daily bars, and the date for which each stands; told for each symbol by itself."""
+"""Which times are stamps of daily bars, and their dates; decided for each symbol separately."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ibdesk.data.trading_dates import day_begins, starts_evening_before, trading
 from ibdesk.model import Session
 
 SessionOf = Callable[[str], Session | None]
-# Bars whose stamps are at least this far apart last a day or longer; a day on which clocks change has 23 hours.
+# Bars whose stamps are at least this far apart last a day or longer; a day with a clock change may have 23 hours.
 _DAILY = 20 * 3600 * 1_000_000_000
 _LEEWAY_MINUTES = 60
 
@@ -29,13 +29,13 @@ def to_instants(
     session_of: SessionOf,
     are_daily: Container[str] = (),
 ) -> tuple[pl.Series, str]:
-    """Return when the bars opened, UTC, and the zone in words; daily bars open at midnight UTC of their date.
+    """Return when the bars opened, UTC, and a description of the zone; daily bars open at midnight UTC of their date.
 
-    `zone` is for times that carry none; `keys` are as for `daily_dates`.
+    `zone` is for times without one; `keys` are as for `daily_dates`.
 
     Raises:
-        UndecidedError: If times carry no zone and none is given, or the date of daily bars cannot be told.
-        DataError: If a time does not exist in the zone, or may be one of two.
+        UndecidedError: If times have no zone and none is given, or the date of daily bars cannot be decided.
+        DataError: If a time does not exist in the zone, or is ambiguous in it.
     """
     zones = [known for known in (zone, day_zone) if known]
     dates = daily_dates(times.local, times.instant, keys, zones=zones, session_of=session_of, are_daily=are_daily)
@@ -65,15 +65,15 @@ def daily_dates(
     session_of: SessionOf,
     are_daily: Container[str] = (),
 ) -> pl.Series:
-    """Return midnight UTC of the date of each row that is a daily bar, and null for rows that are none.
+    """Return midnight UTC of the date of each row that is a daily bar, and null for other rows.
 
-    `local` holds the times as written and `instant` the same as instants, if they are known. The rows of equal `keys`,
-    the first of which is the symbol, are told by themselves: they are daily bars when they are at least 20 hours
-    apart, or one bar whose symbol is in `are_daily`. Their date is that of the midnights as written, in one of `zones`
-    or in the zone of the session; stamps at another time belong to the session's date.
+    `local` holds the times as written and `instant` the same as instants, if known. Rows with equal `keys`, the first
+    of which is the symbol, are decided separately: they are daily bars if they are at least 20 hours apart, or one bar
+    whose symbol is in `are_daily`. Their date is that of the midnights as written, in one of `zones` or in the zone of
+    the session; stamps at another time belong to the session's date.
 
     Raises:
-        UndecidedError: If the date depends on a zone that is not known.
+        UndecidedError: If the date depends on an unknown zone.
     """
     if not keys:
         return _dates("", local, instant, zones, session_of) if _is_daily(local) else _none(local)
@@ -87,7 +87,7 @@ def daily_dates(
     for key, part in rows.partition_by(names, as_dict=True, maintain_order=True).items():
         at, symbol = part["row"], key[0]
         if symbol is None:
-            # Rows of symbols that are not wanted, which are left out later.
+            # Rows of unwanted symbols, which are dropped later.
             found = found.scatter(at, _as_dates(local[at]))
             continue
         if local[at].n_unique() == 1 and symbol not in are_daily:
@@ -121,7 +121,7 @@ def _is_daily(times: pl.Series) -> bool:
 def _dates(
     symbol: str, local: pl.Series, instant: pl.Series | None, zones: Sequence[str], session_of: SessionOf
 ) -> pl.Series:
-    """Return midnight UTC of the dates of daily bars of one symbol; nulls when their times may stay as they are."""
+    """Return midnight UTC of the dates of one symbol's daily bars; nulls if their times may stay as they are."""
     if _are_midnights(local):
         return _as_dates(local)
     if instant is None:
@@ -148,7 +148,7 @@ def _evening_dates(symbol: str, instant: pl.Series, there: pl.Series, session: S
     late = there.dt.time() >= dt.time(hour, minute)
     dates = trading_dates(instant, DAY_NS, session)
     weekdays = {day + 1 for day in session.weekdays}
-    # A bar that is stamped on Friday evening is stamped at its close.
+    # A stamp on Friday evening is that of the close.
     closed = late & ~(there.dt.date() + dt.timedelta(days=1)).dt.weekday().is_in(weekdays)
     closed_bars = late & ~there.dt.date().dt.weekday().is_in(weekdays)
     if closed.any() and not closed_bars.any():
@@ -159,7 +159,7 @@ def _evening_dates(symbol: str, instant: pl.Series, there: pl.Series, session: S
 
 
 def _refuse_outside(symbol: str, utc: pl.Series, there: pl.Series, session: Session, zones: Sequence[str]) -> None:
-    """Refuse stamps that lie outside the session when they have another date in UTC; midnight is the date's own."""
+    """Refuse stamps outside the session that have another date in UTC; midnight belongs to its own date."""
     clocks = (
         there.dt.time()
         .to_frame("clock")

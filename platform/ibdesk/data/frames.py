@@ -1,4 +1,4 @@
-"""Frames that are passed instead of files: Polars as they are, pandas with whatever index and column levels."""
+"""Frames as sources of bars: Polars as they are, pandas with any index and column levels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POLARS, PANDAS = "the Polars frame", "the pandas frame"
 
 
 def is_pandas(value: object) -> bool:
-    """Return whether a value is a frame of pandas, without importing it."""
+    """Return whether a value is a pandas frame, without importing pandas."""
     names = {(cls.__module__.partition(".")[0], cls.__name__) for cls in type(value).__mro__}
     return ("pandas", "DataFrame") in names
 
@@ -31,12 +31,12 @@ def read_polars(frame: pl.DataFrame | pl.LazyFrame) -> RawBars:
 
 
 def read_pandas(frame: Any) -> RawBars:
-    """Return the bars of a pandas frame; its index holds the times, or a column does.
+    """Return the bars of a pandas frame; its index or a column holds the times.
 
-    Two levels of columns are fields and tickers, as yfinance makes them; two levels of the index are symbol and time.
+    Two levels of columns are fields and tickers, as in yfinance; two levels of the index are symbol and time.
 
     Raises:
-        DataError: If columns are missing, or a value is of a type that no bar has.
+        DataError: If columns are missing, or a value has a type that no bar has.
     """
     if getattr(frame.columns, "nlevels", 1) > 1:
         return _read_levels(frame)
@@ -72,7 +72,7 @@ def _read_levels(frame: Any) -> RawBars:
 
 
 def _series(name: str, values: Any) -> pl.Series:
-    """Return a column or index of pandas; times keep their zone."""
+    """Return a pandas column or index as a series; times keep their zone."""
     zone = getattr(getattr(values, "dtype", None), "tz", None)
     if zone is not None:
         in_utc = _clock(values).tz_convert("UTC")
@@ -89,12 +89,12 @@ def _series(name: str, values: Any) -> pl.Series:
 
 
 def _clock(values: Any) -> Any:
-    """Return what changes the zone of times: the accessor of a column, or an index itself."""
+    """Return the object that converts the zone of times: the accessor of a column, or the index itself."""
     return values.dt if hasattr(values, "dt") else values
 
 
 def _with_zone(instants: pl.Series, local: pl.Series, zone: str) -> pl.Series:
-    """Return times in their zone; a fixed offset, which Polars has no zone for, stands behind each time as text."""
+    """Return times in their zone; a fixed offset, which Polars does not support, is appended to each time as text."""
     try:
         return instants.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
     except pl.exceptions.PolarsError:

@@ -1,4 +1,4 @@
-"""Which bars are missing, by the sessions of the instruments."""
+"""The missing bars, by the sessions of the instruments."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ibdesk.data.intervals import CALENDAR_SLACK
 from ibdesk.data.trading_dates import day_begins, starts_evening_before, trading_dates
 from ibdesk.model import AnyInstrument, Index, Option, Session, Stock
 
-# Exchanges whose holidays are unknown here may rest for a week; New York did in September 2001.
+# Exchanges with unknown holidays may close for a week; New York did in September 2001.
 _LONGEST_REST_DAYS = 5
-# A pause that recurs on this part of the days, of at least so many days, belongs to the market.
+# A pause that recurs on this fraction of the days, of at least this many days, belongs to the market.
 _RECURS, _DAYS_TO_RECUR = 0.5, 5
 _WEEK_NS = 5 * DAY_NS
 _DAY = dt.timedelta(days=1)
-# When exchanges rest at noon, by the zone of their session.
+# The lunch breaks of exchanges, by the zone of their session.
 _LUNCHES = {
     "Asia/Tokyo": (dt.time(11, 30), dt.time(12, 30)),
     "Asia/Hong_Kong": (dt.time(12), dt.time(13)),
@@ -35,12 +35,12 @@ _Integers = npt.NDArray[np.int64]
 def find_gaps(
     steps: pl.DataFrame, intervals: Mapping[str, int], instruments: Mapping[str, AnyInstrument | None]
 ) -> list[str]:
-    """Return a sentence for each place where bars are missing.
+    """Return a sentence for each place with missing bars.
 
-    Bars of a day are missing on trading days of the instrument's calendar; where its holidays are not known, when
-    more than a week of weekdays is silent. Bars within a day are missing inside the instrument's session, as far as
-    the file covers it: from the usual first bar of its days to the usual last one, without pauses that recur on
-    most days. `steps` is what `check_bars` made of the bars.
+    Bars of a day are missing on trading days of the instrument's calendar; if its holidays are unknown, if more than a
+    week of weekdays has no bar. Bars within a day are missing inside the instrument's session, as far as the file
+    covers it: from the usual first bar of its days to the usual last one, without pauses that recur on most days.
+    `steps` is the table of `check_bars`.
     """
     found: list[tuple[int, str]] = []
     for (symbol,), part in steps.partition_by("symbol", as_dict=True, maintain_order=True).items():
@@ -63,7 +63,7 @@ def _told(rows: Iterable[tuple[int, int, dt.datetime, dt.datetime]], interval: i
 
 
 def _long_gaps(steps: pl.DataFrame, interval: int) -> Iterator[tuple[int, int, dt.datetime, dt.datetime]]:
-    """Yield row, bars missing, and the times around each gap in weekly and longer bars."""
+    """Yield row, number of missing bars, and the times around each gap in weekly and longer bars."""
     for step in steps.filter(pl.col("step") > interval * 1.6).iter_rows(named=True):
         yield step["row"], round(step["step"] / interval) - 1, step["before"], step["opened_at"]
 
@@ -96,7 +96,7 @@ def _trading_days(instrument: AnyInstrument | None, days: pl.Series) -> Iterator
 def _without_lunch(
     sessions: Iterable[tuple[dt.date, int, int]], instrument: AnyInstrument | None
 ) -> Iterator[tuple[dt.date, int, int]]:
-    """Yield the parts of sessions before and after the lunch of the exchange, or the sessions where there is none."""
+    """Yield the parts of sessions before and after the exchange's lunch break, or whole sessions if there is none."""
     lunch = _LUNCHES.get(instrument.session.zone) if isinstance(instrument, Stock | Option | Index) else None
     if instrument is None or lunch is None:
         yield from sessions
@@ -124,7 +124,7 @@ def _intraday_gaps(
         far = far.with_columns(days.alias(f"{name}_day"), clocks.alias(f"{name}_clock"))
     within = far.filter(pl.col("before_day") == pl.col("at_day"))
     across = far.filter(pl.col("before_day") != pl.col("at_day"))
-    # The file's days are as long as most of them; with less than two there is nothing to go by.
+    # Most days decide the usual length of the file's days; that needs at least two.
     usual_first, usual_last = _median(across["at_clock"], 0), _median(across["before_clock"], DAY_NS)
     recurring = within.group_by("before_clock", "at_clock").len()
     often = recurring.filter((pl.col("len") > across.height * _RECURS) & (across.height >= _DAYS_TO_RECUR))
@@ -154,7 +154,7 @@ def _intraday_gaps(
 
 
 def _ahead(hours: Session) -> dt.timedelta:
-    """Return how long before midnight the times begin that belong to the next date."""
+    """Return how long before midnight the times of the next date begin."""
     return dt.timedelta(minutes=1440 - day_begins(hours)) if starts_evening_before(hours) else dt.timedelta()
 
 
@@ -163,7 +163,7 @@ def _median(clocks: pl.Series, otherwise: int) -> int:
 
 
 def _midnights(days: list[dt.date], zone: str, ahead: dt.timedelta) -> _Integers:
-    """Return the instants from which the clock times of trading days count, ns UTC."""
+    """Return the instants from which the clock times of trading days are counted, ns UTC."""
     local = pl.Series(days, dtype=pl.Date).cast(pl.Datetime("ns")) - ahead
     instants = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
     return instants.fill_null(strategy="forward").cast(OPENED_AT).to_physical().to_numpy()

@@ -1,4 +1,4 @@
-"""How long each bar lasts, from the steps between bars or as it was declared."""
+"""The length of each bar, from the steps between bars or as declared."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ibdesk.model import interval_ns, interval_words
 Length = str | dt.timedelta
 Interval = Length | Mapping[str, Length] | None
 
-# Steps shorter than the usual one by up to this factor are the calendar's (23-hour days, short months).
+# Steps shorter than the usual one by up to this factor come from the calendar (23-hour days, short months).
 CALENDAR_SLACK = 0.85
-# A symbol whose usual step makes up less than this part of all its steps trades too rarely to show its interval.
+# If a symbol's usual step is a smaller fraction of all its steps, it trades too rarely to show its interval.
 _REGULAR = 0.5
 _FEW_STEPS = 5
 _LENGTHS = pl.Duration("ns")
-# How Polars writes a duration to a CSV file.
+# Polars writes durations to CSV files like this.
 _ISO = re.compile(r"P(?:(?P<days>\d+)D)?(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>[\d.]+)S)?)?")
 
 
@@ -31,11 +31,11 @@ def bar_intervals(
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """Return the bars and the interval of each symbol, ns.
 
-    Where not all bars are of one length the frame has the column `interval`. The bar that begins a session may be
-    shorter than the others: IB's hourly bars of US shares open at 09:30 and 10:00.
+    If not all bars have one length, the frame has the column `interval`. The first bar of a session may be shorter
+    than the others: IB's hourly bars of US stocks open at 09:30 and 10:00.
 
     Raises:
-        DataError: If a length cannot be told, several lengths are not declared, or bars overlap.
+        DataError: If a length cannot be determined, several lengths are not declared, or bars overlap.
     """
     if INTERVAL in bars.columns and declared is None:
         bars = bars.with_columns(_stated(bars[INTERVAL]))
@@ -55,7 +55,7 @@ def bar_intervals(
 
 
 def _fit(steps: pl.DataFrame, intervals: Mapping[str, int]) -> bool:
-    """Return whether all bars are of one length and none begins before another one ends, as in most frames."""
+    """Return whether all bars have one length and none overlaps the next, as in most frames."""
     length, *others = set(intervals.values())
     shortest = steps["step"].min()
     return not others and (shortest is None or int(shortest) >= length)  # type: ignore[arg-type]  # a column of int
@@ -65,7 +65,7 @@ def length_ns(length: Length) -> int:
     """Return a length in ns.
 
     Raises:
-        DataError: If it is none.
+        DataError: If the text is not a length.
     """
     try:
         if isinstance(length, str) and (iso := _ISO.fullmatch(length.strip())):
@@ -79,7 +79,7 @@ def length_ns(length: Length) -> int:
 
 
 def _stated(column: pl.Series) -> pl.Series:
-    """Return a column of lengths in ns, whether they are durations, words or ns."""
+    """Return a column of lengths in ns, from durations, words or ns."""
     if column.null_count():
         raise DataError(f"bars: row {column.is_null().arg_max()}: the interval is missing")
     if isinstance(column.dtype, pl.Duration):
@@ -121,7 +121,7 @@ def _shown_by(bars: pl.DataFrame, steps: pl.DataFrame) -> dict[str, int]:
     base: int = by_symbol["interval"].min()  # type: ignore[assignment]  # the frame is not empty
     longer = by_symbol.filter(pl.col("shortest") * CALENDAR_SLACK > base)
     if base >= DAY_NS * CALENDAR_SLACK:
-        # Nobody has bars of two, three or four days: such steps are holes in daily bars.
+        # Bars of two, three or four days do not exist: such steps are gaps in daily bars.
         base = DAY_NS if 2 * DAY_NS * CALENDAR_SLACK <= base < 5 * DAY_NS * CALENDAR_SLACK else base
         longer = longer.filter(pl.col("shortest") >= 5 * DAY_NS)
     mixed = longer.filter((pl.col("share") >= _REGULAR) | (pl.col("steps") < _FEW_STEPS))
@@ -133,8 +133,8 @@ def _shown_by(bars: pl.DataFrame, steps: pl.DataFrame) -> dict[str, int]:
 
 
 def _by_symbol(steps: pl.DataFrame) -> pl.DataFrame:
-    """Return for each symbol its interval, its shortest step, and which part of its steps is the usual one."""
-    # From Friday to Monday, or around a holiday, is a step of daily bars too.
+    """Return for each symbol its interval, its shortest step, and the fraction of its steps that is the usual one."""
+    # From Friday to Monday, or around a holiday, is also a step of daily bars.
     days = pl.col("step") // DAY_NS
     may_be_weekend = days.is_between(2, 4)
     weekend = may_be_weekend & (pl.col("opened_at").dt.weekday() < pl.col("before").dt.weekday())
@@ -175,7 +175,7 @@ def _ask_for_lengths(found: Mapping[str, int], mixed: pl.DataFrame, lone: list[s
 
 
 def _cut_first_bars(bars: pl.DataFrame) -> pl.DataFrame:
-    """Let a bar that begins a session end where the next one opens."""
+    """Cut the first bar of a session at the opening of the next bar."""
     following = (pl.col("opened_at").shift(-1) - pl.col("opened_at")).over("symbol")
     since = (pl.col("opened_at") - pl.col("opened_at").shift(1)).over("symbol")
     begins = since.is_null() | (since > pl.col(INTERVAL))
@@ -186,7 +186,7 @@ def _cut_first_bars(bars: pl.DataFrame) -> pl.DataFrame:
 def _refuse_overlaps(bars: pl.DataFrame) -> None:
     after = (pl.col("opened_at") - pl.col("opened_at").shift(1)).over("symbol").cast(pl.Int64)
     lasts = pl.col(INTERVAL).shift(1).over("symbol").cast(pl.Int64)
-    # A day of 23 hours is a day.
+    # A day of 23 hours is a whole day.
     slack = pl.when(lasts >= DAY_NS).then(lasts * CALENDAR_SLACK).otherwise(lasts)
     early = bars.with_row_index("row").with_columns(after=after, lasts=lasts).filter(after < slack)
     if early.is_empty():

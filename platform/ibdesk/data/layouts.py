@@ -1,4 +1,4 @@
-"""How a date and time may be written, told from one example."""
+"""The layout of a date and time, recognized from one example."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _ZONE_NAME = re.compile(r"\s+[A-Z][A-Za-z_]+(?:/[A-Za-z_+\-0-9]+)*")
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """How one value is written.
+    """The layout of one value.
 
-    `form` is for strptime; it lacks the date where `mark` is set: then day, month and year, in an order that is not
-    known, stand between such marks (and the year has `year_digits`). `tail` counts the characters of the zone behind.
+    `form` is for strptime. If `mark` is set, `form` lacks the date: day, month and year, in unknown order, stand
+    between such marks (and the year has `year_digits`). `tail` is the number of characters of the zone at the end.
     """
 
     form: str
@@ -52,7 +52,7 @@ class Layout(msgspec.Struct, frozen=True):
 
 
 def layout_of(value: str) -> Layout | None:
-    """Return how a value is written, or nothing when it is no date."""
+    """Return the layout of a value, or None if it is not a date."""
     rest, weekday = value, ""
     if match := re.match(_WEEKDAY, value, re.IGNORECASE):
         rest, weekday = value[match.end() :], f"%A{match['after']}"
@@ -75,7 +75,7 @@ def layout_of(value: str) -> Layout | None:
 
 
 def _clock(text: str) -> Layout | None:
-    """Return how the time of day and the zone behind a date are written."""
+    """Return the layout of the time of day and the zone after a date."""
     if not text:
         return Layout("", has_clock=False)
     match = _CLOCK.match(text)
@@ -99,7 +99,7 @@ def _clock_form(match: re.Match[str]) -> str:
 
 
 def is_clock(value: str) -> bool:
-    """Return whether a value is a time of day alone."""
+    """Return whether a value is only a time of day."""
     match = _CLOCK.match(value)
     if match is None or match["between"]:
         return False

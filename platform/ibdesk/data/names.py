@@ -1,4 +1,4 @@
-"""Which instrument a symbol or the name of a file means."""
+"""The instrument that a symbol or the name of a file means."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ibdesk.model import AnyInstrument, Forex, Index, instrument_of
 _ENDINGS = re.compile(
     r"(\.(csv|txt|tsv|json|jsonl|ndjson|parquet|pq|arrow|feather|gz|bz2|xz|zip|zst))+$", re.IGNORECASE
 )
-# Words of file names that are about the file and not about an instrument, in lower case.
+# Words in file names that describe the file, not an instrument, in lower case.
 # fmt: off
 _ABOUT_FILES = frozenset({
     "adj", "adjsplit", "adjsplitdiv", "adjsplitdividend", "adjusted", "all", "ascii", "ask", "backtest", "bar",
@@ -31,18 +31,18 @@ _ABOUT_FILES = frozenset({
 _LENGTHS = frozenset({"daily", "day", "hourly", "hour", "intraday", "minute", "monthly", "weekly"})
 _TIMEFRAME = re.compile(r"\d+(s|sec|secs|second|m|min|mins|minute|h|hour|hours|d|day|days|w|mo)?", re.IGNORECASE)
 _DATES = re.compile(r"[\d.\-]{4,}")
-# How Polygon writes currency pairs, indices, and options, of which the last are read without their prefix anyway.
+# Polygon's prefixes of currency pairs, indices and options; options are recognized without theirs.
 _POLYGON = re.compile(r"([CI]):(\S+)", re.IGNORECASE)
 
 
-# Bars end by the expiry of their contract, and a date of another zone may lie a day after it. `instrument_of` looks
+# Bars end by the expiry of their contract, and a date of another zone may be a day later. `instrument_of` looks
 # from four years before to five after: with these, from one year before the last bar to eight after.
 _YEARS_AHEAD = 3
 
 
 @functools.lru_cache(maxsize=4096)
 def instrument_or_none(name: str, last_year: int | None = None) -> AnyInstrument | None:
-    """Return the instrument that a name means, in whatever case; nothing when there is none.
+    """Return the instrument that a name means, in any case; None if there is none.
 
     `last_year` is the year of its last bar. It decides the decade of ``ESH4``, whose bars end by its expiry.
     """
@@ -57,14 +57,14 @@ def instrument_or_none(name: str, last_year: int | None = None) -> AnyInstrument
 
 
 def symbol_id(name: str, last_year: int | None = None) -> str:
-    """Return the id of the instrument that a symbol in a file means, or the symbol itself when it means none."""
+    """Return the id of the instrument that a symbol means, or the symbol itself if it means none."""
     name = name.strip()
     instrument = instrument_or_none(name, last_year)
     return name if instrument is None else instrument.id
 
 
 def last_years(symbols: pl.Series, times: pl.Series) -> dict[str, int | None]:
-    """Return the year of each symbol's last bar, nothing where `times` are not dates or times."""
+    """Return the year of each symbol's last bar, None if `times` are not dates or times."""
     names = distinct(symbols)
     if not isinstance(times.dtype, pl.Date | pl.Datetime):
         return dict.fromkeys(names)
@@ -77,11 +77,11 @@ def last_years(symbols: pl.Series, times: pl.Series) -> dict[str, int | None]:
 def file_symbol(file: str, last_year: int | None = None) -> str:
     """Return the id of the instrument that the name of a file means.
 
-    The whole name is tried first (``BRK.B.csv``, ``eurusd.csv``), then its only part that may be an instrument
+    The whole name is tried first (``BRK.B.csv``, ``eurusd.csv``), then the only part that may be an instrument
     (``EURUSD_M1_202401.csv``, ``AAPL Historical Data.csv``).
 
     Raises:
-        DataError: If it means none, or more than one.
+        DataError: If it means none, or several.
     """
     stem = _ENDINGS.sub("", file)
     found = _instrument(stem, last_year)
@@ -99,17 +99,17 @@ def file_symbol(file: str, last_year: int | None = None) -> str:
 
 
 def _only_name(parts: list[str], last_year: int | None) -> str | None:
-    """Return the id of the instrument in ``aapl_daily``, ``AAPL-1d``: the one part that is not about the file."""
+    """Return the id of the instrument in ``aapl_daily``, ``AAPL-1d``: the one part that does not describe the file."""
     words = [part if _instrument(part, last_year) else _about_removed(part) for part in parts]
     names = [place for place, word in enumerate(words) if word and not _is_about_file(word)]
-    # A short word further behind may be anything, as in HistoricalData_nasdaq_na.csv.
+    # A later short word may be anything, as in HistoricalData_nasdaq_na.csv.
     if len(names) != 1 or not all(word.lower() in _LENGTHS or _TIMEFRAME.fullmatch(word) for word in words[: names[0]]):
         return None
     return _instrument(words[names[0]], last_year) if words != parts or len(parts) > 1 else None
 
 
 def _about_removed(part: str) -> str:
-    """Return a part of a name without the words about the file that hyphens join to it."""
+    """Return a part of a name without the words about the file that hyphens append to it."""
     pieces = part.split("-")
     while len(pieces) > 1 and _is_about_file(pieces[-1]):
         pieces.pop()
@@ -123,7 +123,7 @@ def _is_about_file(text: str) -> bool:
 
 
 def _instrument(text: str, last_year: int | None) -> str | None:
-    """Return the id of the instrument that a word means when it is meant to be one."""
+    """Return the id of the instrument that a word means, if the word is written like one."""
     if _is_about_file(text):
         return None
     name = text.upper().removesuffix(".US")
@@ -134,5 +134,5 @@ def _instrument(text: str, last_year: int | None) -> str | None:
 
 
 def _is_ticker(name: str) -> bool:
-    """Return whether a word that is taken for a share looks like one: up to 5 letters, or a class or venue behind."""
+    """Return whether the name of a stock looks like one: up to 5 letters, optionally with a class or venue."""
     return re.fullmatch(r"[A-Za-z0-9]{1,5}([.\- ][A-Za-z0-9]{1,3})?|[A-Z]{3}\.[A-Z]{3}|\S+-\d+\S*", name) is not None

@@ -6,20 +6,20 @@ import polars as pl
 
 from ibdesk.errors import DataError
 
-# What stands for no number, in lower case.
+# Spellings of a missing number, in lower case.
 _MISSING = ("", "-", "--", "n/a", "na", "nan", "null", "none", "#n/a", "n.a.", ".", "\N{EN DASH}", "\N{EM DASH}")
 _DECORATION = "[\\s$\N{EURO SIGN}\N{POUND SIGN}\N{YEN SIGN}'\N{RIGHT SINGLE QUOTATION MARK}_]"
 _FACTORS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 
 
 class DecimalMark:
-    """Which of ``,`` and ``.`` begins the decimals in the numbers of a file."""
+    """The decimal mark of a file's numbers: ``,`` or ``.``."""
 
     def __init__(self, columns: list[pl.Series], given: str | None, where: str, plain: list[pl.Series | None]) -> None:
-        """Tell it from all numbers of a file; `plain` is what `plain_numbers` returns of each column.
+        """Determine it from all numbers of a file; `plain` holds the results of `plain_numbers` for each column.
 
         Raises:
-            DataError: If a comma may be either.
+            DataError: If a comma is ambiguous.
         """
         if given not in (None, ".", ","):
             raise DataError(f"decimal must be '.' or ',', got {given!r}")
@@ -28,7 +28,7 @@ class DecimalMark:
     @staticmethod
     def _told_by(columns: list[pl.Series], where: str, plain: list[pl.Series | None]) -> bool:
         texts = [column for column in columns if column.dtype == pl.String]
-        # A text that is a number as it stands holds no comma.
+        # A text that is a number as written contains no comma.
         doubtful = [column for column, numbers in zip(columns, plain, strict=True) if numbers is None]
         doubtful = [column for column in doubtful if column.dtype == pl.String]
         with_comma = [
@@ -45,7 +45,7 @@ class DecimalMark:
             return False
         if not numbers.str.contains(r"^[1-9]\d{0,2},\d{3}$").all():
             return True
-        # A dot before other than three digits begins decimals somewhere in the file.
+        # A dot before a group of other than three digits begins decimals.
         if any(column.str.contains(r"\.(\d{1,2}|\d{4,})\D*$").any() for column in texts):
             return False
         raise DataError(
@@ -55,7 +55,7 @@ class DecimalMark:
 
 
 def plain_numbers(column: pl.Series) -> pl.Series | None:
-    """Return a column of text as floats when each of its texts is one as it stands, else nothing."""
+    """Return a column of text as floats if each text is one as written, else None."""
     if column.dtype != pl.String:
         return None
     numbers = column.cast(pl.Float64, strict=False)
@@ -65,9 +65,9 @@ def plain_numbers(column: pl.Series) -> pl.Series | None:
 
 
 def parse_numbers(column: pl.Series, mark: DecimalMark, plain: pl.Series | None) -> pl.Series:
-    """Return a column as floats: null where there is no number, NaN where there is something else.
+    """Return a column as floats: null for a missing number, NaN for anything else.
 
-    `plain` is what `plain_numbers` returns of it.
+    `plain` is the result of `plain_numbers`.
     """
     if column.dtype.is_numeric():
         return column.cast(pl.Float64)
@@ -76,7 +76,7 @@ def parse_numbers(column: pl.Series, mark: DecimalMark, plain: pl.Series | None)
     if column.dtype != pl.String:
         return pl.repeat(float("nan"), len(column), dtype=pl.Float64, eager=True)
     if not mark.is_comma and plain is not None:
-        # The text "NaN" is no number.
+        # The text "NaN" is not a number.
         return plain.fill_nan(None)
     lower = column.str.strip_chars().str.to_lowercase()
     missing = lower.is_null() | lower.is_in(_MISSING)

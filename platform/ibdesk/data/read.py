@@ -1,4 +1,4 @@
-"""Reads bars: files in whatever layout, folders of them, pandas and Polars frames."""
+"""Reads bars from files in any layout, folders of them, and pandas and Polars frames."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from ibdesk.errors import DataError
 from ibdesk.model import AnyInstrument
 
 _SAMPLE = Path("sample")
-# What a folder's files of bars may be called, apart from a further .gz, .zip, .xz, .bz2 or .zst.
+# The endings of files of bars in a folder, optionally followed by .gz, .zip, .xz, .bz2 or .zst.
 ENDINGS = (".csv", ".txt", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".arrow", ".feather")
-# What reading raises over a file whose like nobody has seen; formats that a user adds raise what they like.
+# The errors of reading a malformed file; formats that a user adds may raise any.
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, pl.exceptions.PolarsError)
 _PACKED = (".gz", ".zip", ".xz", ".bz2", ".zst")
 
@@ -41,7 +41,7 @@ def read_bars(
     zone: str | None = None,
     date_order: str | None = None,
     decimal: str | None = None,
-    format: str | None = None,  # noqa: A002 - the word for it
+    format: str | None = None,  # noqa: A002 - the natural name
     interval: Interval = None,
     splits: Iterable[Split | str] = (),
     instruments: Mapping[str, AnyInstrument] | None = None,
@@ -50,18 +50,18 @@ def read_bars(
 ) -> Bars:
     """Return the bars of a file, a folder, a pandas or a Polars frame, checked and sorted.
 
-    The layout is recognized by content (`ibdesk data formats` lists those there are) and named in `Bars.format`;
-    files may be packed. A folder stands for all files of bars in it, and the name ``sample`` for the daily prices
-    of `sample_daily_bars`. What a file does not say is asked for in one sentence and never guessed:
+    The layout is recognized by content (`ibdesk data formats` lists the known ones) and named in `Bars.format`; files
+    may be compressed. A folder means all files of bars in it, and the name ``sample`` the daily prices of
+    `sample_daily_bars`. Facts that a file does not state are requested in one error message, never guessed:
 
-    * `symbol`: the instrument, where neither content nor file name tells it.
-    * `zone`: the zone of times that carry none. Daily bars need none; they belong to their date.
-    * `date_order`: ``mdy`` or ``dmy`` for dates like 01/02/2024 when no row shows it.
-    * `decimal`: ``.`` or ``,`` for numbers like 1,234 when no row shows it.
-    * `format`: a layout by name, to use what that vendor states about its files.
-    * `interval`: how long bars last (``1 min``, or by symbol) when they differ or there is one row only.
-    * `splits`: splits to take out of the prices, as ``AAPL 2020-08-31 4:1``.
-    * `instruments`: instruments by symbol that are not what `instrument_of` makes of their names.
+    * `symbol`: the instrument, if neither content nor file name states it.
+    * `zone`: the zone of times without one. Daily bars need none; they belong to their date.
+    * `date_order`: ``mdy`` or ``dmy`` for dates like 01/02/2024 if no row shows it.
+    * `decimal`: ``.`` or ``,`` for numbers like 1,234 if no row shows it.
+    * `format`: a layout by name, which also applies the vendor's statements about its files.
+    * `interval`: the length of bars (``1 min``, or by symbol) if they differ or there is only one row.
+    * `splits`: splits to remove from the prices, as ``AAPL 2020-08-31 4:1``.
+    * `instruments`: instruments by symbol, where `instrument_of` would return others.
 
     Missing bars are errors unless `allow_gaps`.
 
@@ -89,7 +89,7 @@ def read_bars(
 
 
 def as_bars(source: Any, *, instruments: Mapping[str, AnyInstrument] | None = None) -> Bars:
-    """Return what a backtest was given as bars; a frame with ibdesk's own columns is checked as it stands.
+    """Return a backtest's source as bars; a frame with ibdesk's own columns is checked as it is.
 
     Raises:
         DataError: If it cannot be traded on.
@@ -102,7 +102,7 @@ def as_bars(source: Any, *, instruments: Mapping[str, AnyInstrument] | None = No
 
 
 def _by_id(frame: pl.DataFrame, given: Mapping[str, AnyInstrument]) -> pl.DataFrame:
-    """Return the frame with its symbols as ids, however they are spelled: BRK-B is BRK.B."""
+    """Return the frame with its symbols as ids in any spelling: BRK-B is BRK.B."""
     last = last_years(frame["symbol"], frame["opened_at"])
     names = {name: symbol_id(name, year) for name, year in last.items() if name not in given}
     spelled = {name: meant for name, meant in names.items() if name != meant}
@@ -135,7 +135,7 @@ def _checked(
 
 
 def _joined(parts: list[Part]) -> pl.DataFrame:
-    """Return the bars of all parts; what overlaps and is equal counts once."""
+    """Return the bars of all parts; equal overlapping bars count once."""
     if len(parts) == 1:
         return parts[0].frame
     states_length = all(INTERVAL in part.frame.columns for part in parts)
@@ -144,7 +144,7 @@ def _joined(parts: list[Part]) -> pl.DataFrame:
 
 
 def _known_splits(splits: list[Split], frame: pl.DataFrame) -> list[Split]:
-    """Return the splits with the ids of their symbols, however they are spelled."""
+    """Return the splits with the ids of their symbols in any spelling."""
     known = set(frame["symbol"].unique())
     last_year = frame.select(pl.col("opened_at").dt.year().max()).item()
     found = []
@@ -215,7 +215,7 @@ def _read_file(path: Path, options: ReadOptions) -> Part:
         raise error if str(error).startswith(str(path)) else DataError(f"{path}: {error}") from None
     except _UNREADABLE as error:
         reason = str(error).partition("\n")[0][:200]
-        raise DataError(f"{path} is no table that can be read: {type(error).__name__}: {reason}") from None
+        raise DataError(f"{path} cannot be read as a table: {type(error).__name__}: {reason}") from None
 
 
 def _date_order(given: str | None) -> str | None:

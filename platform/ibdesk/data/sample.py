@@ -1,8 +1,8 @@
-"""Real daily prices to try a strategy on: AAPL, GOOG, IBM and MSFT from 2000 (GOOG from 2004) to 2013.
+"""Real daily prices for trying a strategy: AAPL, GOOG, IBM and MSFT from 2000 (GOOG from 2004) to 2013.
 
-They come with the package bokeh_sampledata (BSD), as they were quoted, beside an adjusted close. A split
-halves a quoted price overnight and would look like a crash, so the prices before one are divided by its
-ratio, and volumes multiplied. Dividends are left in the price, as they are for whoever trades it.
+They come with the package bokeh_sampledata (BSD), as quoted, with an adjusted close. A split halves a quoted price
+overnight and would look like a crash, so the prices before a split are divided by its ratio, and volumes multiplied.
+Dividends remain in the price, as they do for a trader.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def sample_daily_bars() -> pl.DataFrame:
 
 
 def quoted_prices(package: str = "bokeh_sampledata") -> pl.DataFrame:
-    """Return the prices as they were quoted: symbol, date, open, high, low, close, volume, adjusted_close.
+    """Return the prices as quoted: symbol, date, open, high, low, close, volume, adjusted_close.
 
     Raises:
-        DataError: If the package that holds them is not installed.
+        DataError: If the package that contains them is not installed.
     """
     found = importlib.util.find_spec(package)
     if found is None or found.origin is None:

@@ -1,4 +1,4 @@
-"""Splits of shares: found in prices, and taken out of them."""
+"""Splits of stocks: detected in prices, and removed from them."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from ibdesk.data.trading_dates import trading_dates
 from ibdesk.errors import DataError
 from ibdesk.model import AnyInstrument, Stock
 
-# Splits as companies make them: so many new shares for one old share, and the reverse.
+# Common splits: new shares per old share, and the reverse.
 _FORWARD = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 15.0, 20.0, 25.0, 30.0, 50.0)
 _REVERSE = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 30, 35, 40, 50, 60, 75, 80, 100)
 _RATIOS = (*_FORWARD, *(1.0 / shares for shares in _REVERSE))
-# A jump from a close to the next open by less than this factor is no split.
+# A smaller jump from a close to the next open is not a split.
 _LEAST = 1.4
-# How far the open of a suspected split may be from its ratio: this fraction at least and at most, and else one and a
-# half usual moves; and its close: this fraction, or five usual moves.
+# The distance of a suspected split's open from its ratio: one and a half usual moves, but within these fractions;
+# and of its close: this fraction, or five usual moves.
 _NEAREST, _FARTHEST, _CLOSE_NEAREST = 0.015, 0.05, 0.03
 # The days before and after a suspected split that are compared with each other.
 _BEFORE, _AFTER = 20, 5
-# A crash is followed by moves, and comes with a range and a volume, of a multiple of the usual ones.
+# A crash is followed by moves, and has a range and a volume, of a multiple of the usual ones.
 _CALM_FACTOR, _RANGE_FACTOR, _VOLUME_FACTOR = 3.0, 8.0, 5.0
-# A dividend on the day of a split moves the ratio of quoted and adjusted close by no more than this fraction.
+# A dividend on the day of a split changes the ratio of quoted and adjusted close by at most this fraction.
 _TOLERANCE = 0.01
 
 _Floats = npt.NDArray[np.float64]
 
 
 class Split(msgspec.Struct, frozen=True):
-    """From `on` on, `ratio` shares stand where one stood before."""
+    """A split: from `on` on, `ratio` shares replace one."""
 
     symbol: str
     on: dt.date
@@ -60,7 +60,7 @@ class Split(msgspec.Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """The ratio as people write it: 2:1, 3:2, 1:10."""
+        """The ratio in words: 2:1, 3:2, 1:10."""
         for old in (1, 2, 3):
             if abs(self.ratio * old - round(self.ratio * old)) < 1e-9 and round(self.ratio * old):
                 return f"{round(self.ratio * old)}:{old}"
@@ -88,11 +88,10 @@ def adjust_for_splits(bars: pl.DataFrame, splits: Iterable[Split], *, time: str 
 
 
 def find_splits(quoted: pl.DataFrame) -> list[Split]:
-    """Return the splits that quoted prices show beside adjusted ones, by symbol and date.
+    """Return the splits that quoted and adjusted prices show, by symbol and date.
 
-    On the day of a split, the quoted close falls by its ratio and the adjusted close does not: the ratio of
-    the two falls by exactly the split's ratio. A crash moves both, and a dividend moves their ratio by its
-    small fraction.
+    On the day of a split, the quoted close falls by its ratio and the adjusted close does not, so the ratio of the two
+    falls by exactly the split's ratio. A crash moves both, and a dividend changes their ratio by a small fraction.
     """
     factor = pl.col("close") / pl.col("adjusted_close")
     jumps = quoted.select("symbol", "date", jump=(factor.shift(1) / factor).over("symbol"))
@@ -107,7 +106,7 @@ def find_splits(quoted: pl.DataFrame) -> list[Split]:
 def suspect_splits(
     bars: pl.DataFrame, intervals: Mapping[str, int], instruments: Mapping[str, AnyInstrument | None]
 ) -> Iterator[str]:
-    """Yield a sentence for each day of a share that looks like a split that was left in the prices."""
+    """Yield a sentence for each day of a stock that looks like an unadjusted split."""
     for symbol in sorted(intervals):
         instrument = instruments[symbol]
         if not isinstance(instrument, Stock):
@@ -139,10 +138,10 @@ def _days(bars: pl.DataFrame, instrument: Stock, interval: int) -> pl.DataFrame:
 def _suspected(symbol: str, days: pl.DataFrame) -> Iterator[tuple[Split, float, float]]:
     """Yield the suspected splits of one symbol with the closes around each.
 
-    A day is suspected when its open is at a usual ratio to the close before, within `_NEAREST` or one and a half
-    usual moves (up to `_FARTHEST`), and its close is near the same ratio; when its range is at most `_RANGE_FACTOR`
-    usual moves, and the moves of the days after it `_CALM_FACTOR`; when the prices before and after it stay where they
-    are; and when its volume is not a panic's. A fall by half that is none of this is a crash.
+    A day is suspected if its open is at a common ratio to the close before, within `_NEAREST` or one and a half usual
+    moves (up to `_FARTHEST`), and its close is near the same ratio; if its range is at most `_RANGE_FACTOR` usual
+    moves, and the moves of the days after it `_CALM_FACTOR`; if the prices before and after it stay at their level; and
+    if its volume is not that of a panic. Any other fall by half is a crash.
     """
     if days.height < 2:
         return
@@ -172,7 +171,7 @@ def _ratio_near(jump: float, near: float) -> float | None:
 
 
 def _usual_move(closes: _Floats) -> float:
-    """Return the median move from close to close, as a fraction; 0 when there is none."""
+    """Return the median move from close to close, as a fraction; 0 if there is none."""
     return float(np.median(np.abs(closes[1:] / closes[:-1] - 1))) if len(closes) > 1 else 0.0
 
 

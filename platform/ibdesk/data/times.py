@@ -1,4 +1,4 @@
-"""Dates and times in the layouts of vendors, as instants or as dates; what is ambiguous is not guessed."""
+"""Dates and times in the layouts of vendors, as instants or dates; ambiguous ones are refused, not guessed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ibdesk.errors import DataError
 _LOCAL = pl.Datetime("ns")
 _SECOND = 1_000_000_000
 _FIRST = {"mdy": "month", "dmy": "day", "ymd": "year"}
-# Zones that are written as abbreviations and are none of the zone database's names.
+# Abbreviations of zones that are not names of the zone database.
 _ABBREVIATIONS = {"EDT": "Etc/GMT+4", "UTC": "UTC", "GMT": "UTC", "Z": "UTC"}
 _OFFSET = re.compile(r"(?:utc|gmt)?\s*([+-])(\d{2}):?(\d{2})?", re.IGNORECASE)
-# A column is read by so many layouts at most: some vendors write midnight without its time, or fractions where any.
+# The most layouts tried for a column: some vendors write midnight without its time, or fractions only if not zero.
 _MOST_LAYOUTS = 8
-# Units of times that are counted from 1970, by the largest count: seconds until 2103, the others until 2261.
+# Units of counts since 1970, by the largest count: seconds until 2103, the others until 2261.
 _EPOCH_UNITS = (
     (4_200_000_000, "s", _SECOND),
     (9_200_000_000_000, "ms", 1_000_000),
@@ -33,9 +33,9 @@ _FIRST_YEAR, _LAST_YEAR = 1800, 2199
 
 
 class Times(msgspec.Struct):
-    """A column of times: as written (`local`), and as instants where zone or offset are written beside them.
+    """A column of times: as written (`local`), and as instants if a zone or offset is written with them.
 
-    `zone` names what is written. `rows` of `local` that are null hold no time at all.
+    `zone` names the zone as written. Rows that are null in `local` have no time.
     """
 
     local: pl.Series
@@ -45,9 +45,9 @@ class Times(msgspec.Struct):
 
 
 class UndecidedError(DataError):
-    """Something can be read in more than one way; `question` is the argument that decides it.
+    """A text with several readings; `question` is the argument that decides.
 
-    `needs_zone` says whether the times carry no zone either.
+    `needs_zone` is whether the times also have no zone.
     """
 
     def __init__(self, reason: str, question: str, *, needs_zone: bool = False) -> None:
@@ -81,14 +81,14 @@ def parse_times(column: pl.Series, where: str, name: str, *, date_order: str | N
 
 
 def zone_or_error(zone: str) -> str:
-    """Return a zone's name when there is such a zone.
+    """Return the name of a zone if the zone exists.
 
     Raises:
-        DataError: If there is none.
+        DataError: If it does not exist.
     """
     try:
         ZoneInfo(zone)
-        pl.Series([dt.datetime(2024, 1, 2)]).dt.replace_time_zone(zone)  # noqa: DTZ001 - only the zone is tried
+        pl.Series([dt.datetime(2024, 1, 2)]).dt.replace_time_zone(zone)  # noqa: DTZ001 - a probe of the zone
     except (ZoneInfoNotFoundError, ValueError, OSError, pl.exceptions.PolarsError):
         raise DataError(f"there is no time zone {zone!r}: name one such as America/New_York or UTC") from None
     return zone
@@ -135,7 +135,7 @@ def _parse_texts(column: pl.Series, where: str, name: str, *, date_order: str | 
 
 
 def _parsed(texts: pl.Series, layout: Layout, form: str) -> tuple[pl.Series, pl.Series]:
-    """Return the times that have this layout, and the zones behind them."""
+    """Return the times with this layout, and the zones after them."""
     heads, tails = texts, pl.repeat(None, len(texts), dtype=pl.String, eager=True)
     written: list[str] = []
     if layout.tail:
@@ -152,15 +152,15 @@ def _parsed(texts: pl.Series, layout: Layout, form: str) -> tuple[pl.Series, pl.
 
 
 def _order(texts: pl.Series, layout: Layout, where: str, name: str, given: str | None) -> str:
-    """Return in which order day, month and year stand.
+    """Return the order of day, month and year.
 
     Raises:
         UndecidedError: If no row shows it.
-        DataError: If one row shows one order and another the other.
+        DataError: If rows show different orders.
     """
     if given is not None:
         return given
-    # No country writes the month first between dots.
+    # No country writes the month first with dots.
     if layout.mark == "." and layout.year_digits == 4:
         return "dmy"
     first = texts.str.extract(r"^(\d{1,2})[-/.]").cast(pl.Int64)
@@ -211,7 +211,7 @@ def _is_zone(tail: str) -> bool:
 
 
 def _by_zones(local: pl.Series, zones: pl.Series, where: str) -> tuple[pl.Series, str]:
-    """Return the instants of times with zones or offsets behind them, and the zones in words."""
+    """Return the instants of times followed by zones or offsets, and a description of the zones."""
     written = zones.unique().drop_nulls().sort().to_list()
     if all(_offset_ns(tail) is not None for tail in written):
         offsets = zones.replace_strict({tail: _offset_ns(tail) for tail in written}, return_dtype=pl.Int64)
@@ -241,7 +241,7 @@ def _offset_ns(tail: str) -> int | None:
 
 
 def localized(local: pl.Series, zone: str, symbols: pl.Series | None, where: str) -> pl.Series:
-    """Return the instants of wall-clock times; in the hour that comes twice, the file's order tells which is which."""
+    """Return the instants of wall-clock times; in a repeated hour the file's order decides the pass."""
     early = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
     late = local.dt.replace_time_zone(zone, ambiguous="latest", non_existent="null").dt.convert_time_zone("UTC")
     never = (early.is_null() & local.is_not_null()).arg_true()
@@ -260,10 +260,10 @@ def localized(local: pl.Series, zone: str, symbols: pl.Series | None, where: str
 
 
 def _second_passes(local: pl.Series, twice: list[int], symbols: pl.Series | None, zone: str, where: str) -> list[int]:
-    """Return the rows that lie in the second pass of an hour that comes twice.
+    """Return the rows in the second pass of a repeated hour.
 
     Raises:
-        DataError: If the file has such an hour only once, so that it may be either.
+        DataError: If the file has such an hour only once, so that the pass is ambiguous.
     """
     blocks: dict[tuple[object, dt.date], list[int]] = {}
     for row in twice:
@@ -285,7 +285,7 @@ def _second_passes(local: pl.Series, twice: list[int], symbols: pl.Series | None
 
 
 def _falls(local: pl.Series) -> bool:
-    """Return whether the newest row of a file comes first."""
+    """Return whether the file has its newest row first."""
     known = local.drop_nulls()
     return len(known) > 1 and bool(known[0] > known[-1])
 
@@ -294,7 +294,7 @@ def _falls(local: pl.Series) -> bool:
 
 
 def _counts(column: pl.Series) -> pl.Series | None:
-    """Return a column of text as counts, or nothing when it holds anything else."""
+    """Return a column of text as counts, or None if it contains anything else."""
     first = next(iter(column.drop_nulls().head(1)), None)
     if first is None or not re.fullmatch(r"-?\d{1,19}(\.\d+)?([eE]\+?\d+)?", first):
         return None

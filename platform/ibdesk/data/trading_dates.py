@@ -1,4 +1,4 @@
-"""The trading date of a bar: the day of its instrument's session to which it belongs, whatever the date is in UTC."""
+"""The trading date of a bar: the day of its instrument's session, which may differ from its date in UTC."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def trading_dates(opened_at: pl.Series, interval_ns: int, session: Session) -> p
     """Return the trading date (Date) of each bar of one instrument; `opened_at` is Datetime(ns, UTC).
 
     A bar belongs to the session in which it ends. A session that opens in the evening belongs to the date on which it
-    closes, so that Sunday evening is Monday. Bars of a day and longer that open at midnight UTC carry their date; at
-    another time they belong to the session in which they open.
+    closes, so Sunday evening is Monday. Bars of a day or longer that open at midnight UTC have that date; at another
+    time they belong to the session in which they open.
     """
     if interval_ns >= DAY_NS:
         if (opened_at.dt.time() == dt.time()).all():
@@ -39,7 +39,7 @@ def starts_evening_before(session: Session) -> bool:
 def day_begins(session: Session) -> int:
     """Return the minute after local midnight from which a time belongs to the next date, for evening sessions.
 
-    A pause of a few minutes, as that of currencies from 17:00 to 17:15 in New York, belongs to the session after it.
+    A pause of a few minutes, like that of currencies from 17:00 to 17:15 in New York, belongs to the session after it.
     """
     return session.closes if session.opens - session.closes <= _SHORT_PAUSE_MINUTES else session.opens
 
@@ -49,14 +49,14 @@ def _session_dates(times: pl.Series, session: Session) -> pl.Series:
     if not starts_evening_before(session):
         return local.dt.date()
     dates = (local + dt.timedelta(minutes=_DAY_MINUTES - day_begins(session))).dt.date()
-    # What trades before the week's first session opens belongs to it.
+    # Trades before the week's first session belong to it.
     days_ahead = {day + 1: _days_to_session(day, session.weekdays) for day in range(7)}
     ahead = dates.dt.weekday().replace_strict(days_ahead, return_dtype=pl.Int32)
     return (dates.to_physical() + ahead).cast(pl.Date)
 
 
 def last_bars_of_days(bars: pl.DataFrame, dates: pl.Series) -> pl.DataFrame:
-    """Return `symbol` and `opened_at` of the bars that are their symbol's last of a trading date; sorted by time.
+    """Return `symbol` and `opened_at` of each symbol's last bar of a trading date, sorted by time.
 
     `bars` has the columns of a bar frame, sorted by time; `dates` has the trading date of each row.
     """
@@ -90,7 +90,7 @@ def dates_of_rows(bars: pl.DataFrame, sessions: Mapping[str, Session], interval_
 
 
 def dates_of_times(bars: pl.DataFrame, dates: pl.Series) -> pl.Series:
-    """Return the trading date of each bar time, one row a time; where symbols differ, the latest, never going back."""
+    """Return the trading date of each bar time, one row per time; if symbols differ, the latest, never going back."""
     if bars["symbol"].n_unique() == 1:
         return dates
     return (

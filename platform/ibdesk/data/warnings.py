@@ -1,4 +1,4 @@
-"""Rows that can be traded on and are yet probably wrong."""
+"""Rows that can be traded on but are probably wrong."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ibdesk.data.bars import DAY_NS, Bars, shown
 from ibdesk.data.calendars.market import has_holidays, trading_session
 from ibdesk.data.names import instrument_or_none
 
-# A close that is so many times its neighbors, or that part of them, and back at the next bar, is an outlier.
+# A close this many times its neighbors, or this fraction of them, that reverts at the next bar is an outlier.
 _SPIKE = 1.5
-# So many bars in a row with one price in all four columns are a price that was filled in.
+# This many consecutive bars with one price in all four columns are a filled-in price.
 _STALE_BARS = 10
 
 
 def row_warnings(bars: Bars) -> list[str]:
     """Return a sentence for each doubtful row or run of rows, oldest first.
 
-    These are daily bars on days on which the market is closed, prices that jump and come back within one bar, and
+    These are daily bars on days when the market is closed, prices that jump and revert within one bar, and
     long runs of bars without a price change.
     """
     found: list[tuple[dt.datetime, str]] = []

@@ -1,4 +1,4 @@
-"""The exponential moving average, as a Polars expression and as a step at a time, equal bit for bit."""
+"""The exponential moving average, as a Polars expression and as an incremental step, equal bit for bit."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def ema(column: str | pl.Expr, span: int) -> pl.Expr:
 
 
 class Ema:
-    """The same average one value at a time, in O(1)."""
+    """The same average, updated one value at a time in O(1)."""
 
     __slots__ = ("_alpha", "_seen", "_span", "_value", "_weight")
 
     def __init__(self, span: int) -> None:
         self._span = _checked(span)
-        # 1 / (1 + com) with com = (span - 1) / 2: the form in which Polars computes it, hence the same bits.
+        # 1 / (1 + com) with com = (span - 1) / 2: Polars computes it in this form, which gives the same bits.
         self._alpha = 2.0 / (span + 1.0)
         self._value: float | None = None
-        # What is left of the past's weight of one after nulls.
+        # The remaining weight of the past, of one, after nulls.
         self._weight = 1.0
         self._seen = 0
 
     def update(self, value: float | None) -> float | None:
-        """Return the average once `value` has been seen; None until `span` values were seen, and for a None."""
+        """Return the average including `value`; None until `span` values were seen, and for a None."""
         if value is None:
             if self._value is not None:
                 self._weight *= 1.0 - self._alpha

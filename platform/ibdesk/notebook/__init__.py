@@ -1,4 +1,4 @@
-"""The desk in a notebook: charts, and a pane that stays live while other cells run."""
+"""The desk in a notebook: charts, and a live pane that updates while other cells run."""
 
 from ibdesk.notebook.pane import LivePane, chart, live
 

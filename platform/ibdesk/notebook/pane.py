@@ -14,10 +14,10 @@ from ibdesk.views.summary import FeedStatus
 
 
 class LivePane:
-    """Shows a desk's board and keeps it fresh from one task on the notebook's loop, until `stop`.
+    """Shows a desk's board and updates it from one task on the notebook's loop, until `stop`.
 
-    The task runs between cells: a cell that computes freezes the pane, and never the desk, which has a thread of
-    its own. There is one task a pane, and tables are sent whole, as JupyterLab's channel asks for.
+    The task runs between cells: a running cell freezes the pane but not the desk, which has its own thread. Each pane
+    has one task, and tables are sent whole, as JupyterLab's channel requires.
     """
 
     def __init__(self, desk: Desk, *, height: int, updates_per_second: float) -> None:
@@ -30,7 +30,7 @@ class LivePane:
         self._task = asyncio.get_running_loop().create_task(self._keep_fresh(), name="ibdesk-live-pane")
 
     def stop(self) -> None:
-        """Let the pane stand still; what it shows stays."""
+        """Stop updating; the pane keeps its last content."""
         self._task.cancel()
         self._feed.unsubscribe(self._reader)
 
@@ -52,18 +52,18 @@ def live(desk: Desk, *, height: int = 720, updates_per_second: float = 2.0) -> L
     """Return a live pane of a desk; make it the last value of a cell.
 
     Raises:
-        RuntimeError: If it is called outside a notebook's loop.
+        RuntimeError: If it is called outside a notebook's event loop.
     """
     _prepare()
     return LivePane(desk, height=height, updates_per_second=updates_per_second)
 
 
 def chart(layout: LayoutDOM) -> pn.pane.Bokeh:
-    """Return a Bokeh plot in a form that JupyterLab shows without any extension of its own, also offline."""
+    """Return a Bokeh plot in a form that JupyterLab shows offline and without an extension."""
     _prepare()
     return pn.pane.Bokeh(layout, sizing_mode="stretch_width")  # type: ignore[no-untyped-call] # Panel's own
 
 
 def _prepare() -> None:
-    """Have Panel put its scripts into the page itself, so that it works offline."""
+    """Configure Panel to embed its scripts in the page, so that it works offline."""
     pn.extension("tabulator", inline=True)

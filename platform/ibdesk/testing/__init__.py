@@ -1,6 +1,6 @@
-"""The pytest plug-in: a TWS of your own in every test, with a market whose prices the test states.
+"""The pytest plug-in: a simulated TWS for every test, with a market whose prices the test sets.
 
-It is there as soon as ibdesk is installed; nothing has to be imported. Ten lines test a program as it is::
+It is active as soon as ibdesk is installed; no import is needed. Ten lines test a program as it is::
 
     import asyncio
     from ib_async import IB, LimitOrder, Stock
@@ -19,10 +19,10 @@ It is there as soon as ibdesk is installed; nothing has to be imported. Ten line
 
 Fixtures: `gateway` (see `ibdesk.testing.gateway.RunningGateway`), `market` (`ibdesk.testing.market.MarketHand`),
 `faults` (`ibdesk.gateway.Faults`) and `desk` (`ibdesk.Desk`). Each test has its own, on a free port of 127.0.0.1, and
-they end with the test, however it ends. A fixture of the same name in a conftest.py takes the place of ours.
+they end with the test in every case. A fixture of the same name in a conftest.py replaces ours.
 
-The market stands still at prices that are known (`ibdesk.testing.gateway.PRICES`) until the test moves it. Another
-market, a clock that the test steps, and all that `ibdesk.gateway.Gateway` can be told are said by a marker::
+The market stands still at known prices (`ibdesk.testing.gateway.PRICES`) until the test moves it. A marker sets another
+market, a clock that the test steps, and every other option of `ibdesk.gateway.Gateway`::
 
     @pytest.mark.gateway(clock="stepped", cash=50_000, market=MarketScript().quote("AAPL", 100.00, 100.02, at=0))
     def test_of_an_hour(gateway):

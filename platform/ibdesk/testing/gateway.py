@@ -1,4 +1,4 @@
-"""A gateway beside a test: on a thread and a port of its own, with its orders as plain values."""
+"""A gateway for a test, on its own thread and port, with its orders as plain values."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ibdesk.testing.seen import SeenExecution, SeenOrder, seen_execution, seen_o
 
 T = TypeVar("T")
 
-# PRICES: bid and ask at which the market stands unless a test says otherwise.
+# PRICES: the bid and ask of each instrument unless a test sets others.
 PRICES = {
     "AAPL": (100.00, 100.02),
     "MSFT": (200.00, 200.02),
     "SPY": (500.00, 500.02),
     "EUR.USD": (1.10000, 1.10010),
 }
-# SIZE: what is displayed on each side.
+# SIZE: the displayed size on each side.
 SIZE = 1000.0
 # STEPPED_START: a Monday, 10:00 in New York.
 STEPPED_START = dt.datetime(2026, 4, 13, 14, 0, tzinfo=dt.UTC)
@@ -37,7 +37,7 @@ _STEP_SECONDS = 5.0
 
 
 def still_market() -> MarketScript:
-    """Return the market of `PRICES`: an hour in which nothing moved, and nothing that moves."""
+    """Return the still market of `PRICES`, with an hour of history."""
     script = MarketScript()
     for symbol, (bid, ask) in PRICES.items():
         for minute in range(-_PAST_MINUTES, 0):
@@ -52,15 +52,15 @@ class RunningGateway:
     """A gateway that runs inside a ``with`` block; clients connect to `host` and `port`.
 
     Args:
-        market: Where prices come from; the still market of `PRICES` when not given.
-        symbols: Let these walk at random from `seed` instead.
-        seed: Seeds the random walk and the ids of executions.
-        clock: ``"real"``, ``"stepped"`` (time passes with `advance` only, from `STEPPED_START` on), or how many times
-            as fast as real time it runs.
-        options: What else `Gateway` takes: cash, accounts, strict, partial, hours, pacing, ...
+        market: The source of prices; by default the still market of `PRICES`.
+        symbols: Symbols that walk at random from `seed` instead.
+        seed: The seed of the random walk and of the ids of executions.
+        clock: ``"real"``, ``"stepped"`` (time passes only by `advance`, from `STEPPED_START` on), or a speed in market
+            seconds per real second.
+        options: Other options of `Gateway`: cash, accounts, strict, partial, hours, pacing, ...
 
     Raises:
-        ConfigError: If an option is unknown or wrong.
+        ConfigError: If an option is unknown or invalid.
     """
 
     def __init__(
@@ -105,12 +105,12 @@ class RunningGateway:
 
     @property
     def account(self) -> str:
-        """Return the id of the account; of the first, where there are several."""
+        """Return the id of the account; of the first if there are several."""
         return self.inner.account
 
     @property
     def faults(self) -> Faults:
-        """Return the switches for what can go wrong."""
+        """Return the switches of the gateway's faults."""
         return self.inner.faults
 
     @property
@@ -120,24 +120,24 @@ class RunningGateway:
 
     @property
     def client_ids(self) -> tuple[int, ...]:
-        """Return the clients that are connected now."""
+        """Return the ids of the connected clients."""
         return self.call(lambda: self.inner.client_ids)
 
     @property
     def orders(self) -> tuple[SeenOrder, ...]:
-        """Return every order of every client, the oldest first."""
+        """Return every order of every client, oldest first."""
         return self.call(lambda: tuple(map(seen_order, self.inner.venue.records.values())))
 
     @property
     def executions(self) -> tuple[SeenExecution, ...]:
-        """Return every execution, the oldest first."""
+        """Return every execution, oldest first."""
         return self.call(lambda: tuple(map(seen_execution, self.inner.venue.executions)))
 
     def advance(self, seconds: float) -> None:
-        """Let time pass on a stepped clock, with everything that happens in it.
+        """Let time pass on a stepped clock, with all events in it.
 
-        A desk of the fixture `desk` follows in steps of five seconds: after each it has taken what the gateway sent,
-        and its orders are at the gateway.
+        A desk of the fixture `desk` follows in steps of five seconds: after each step it has processed the gateway's
+        messages, and its orders are at the gateway.
 
         Raises:
             ConfigError: If the clock is not stepped.
@@ -156,16 +156,16 @@ class RunningGateway:
             caught_up()
 
     def follow(self, caught_up: Callable[[], None]) -> None:
-        """Have `advance` wait after each step for a client: `caught_up` returns once it has acted on what happened."""
+        """Make `advance` wait after each step for a client: `caught_up` returns once it has acted on all events."""
         self._followers.append(caught_up)
 
     def wait_for_order(self, *, timeout_seconds: float = 5.0, **wanted: object) -> SeenOrder:
-        """Wait until there is an order with these attributes of `SeenOrder`, and return the first.
+        """Wait until an order has these attributes of `SeenOrder`, and return the first.
 
-        It blocks: inside a coroutine ``await asyncio.to_thread(gateway.wait_for_order, status="Filled")``.
+        It blocks: inside a coroutine use ``await asyncio.to_thread(gateway.wait_for_order, status="Filled")``.
 
         Raises:
-            AssertionError: If there is none in time; it tells the orders that there are.
+            AssertionError: If there is none in time; it lists the existing orders.
             ConfigError: If orders have no such attribute.
         """
         if unknown := sorted(set(wanted) - set(SeenOrder.__struct_fields__)):
@@ -177,7 +177,7 @@ class RunningGateway:
         )
 
     def wait_until(self, look: Callable[[], T | None], *, timeout_seconds: float = 5.0, what: str = "such thing") -> T:
-        """Wait until `look` returns something that is true, and return it; it is called again when anything is said.
+        """Wait until `look` returns a true value, and return it; it is called again after each message.
 
         Raises:
             AssertionError: If it does not in time.
@@ -192,32 +192,32 @@ class RunningGateway:
             if left <= 0:
                 there = "; ".join(map(str, self.orders)) or "none"
                 raise AssertionError(f"no {what} came in {timeout_seconds:g} s; the orders are: {there}")
-            # What happens while the link is cut is said to nobody: so it looks again after a while in any case.
+            # Nothing is sent while the link is cut, so it also looks again after a while.
             self._news.heard_any.wait(min(left, _LOOK_SECONDS))
 
     def call(self, action: Callable[[], T]) -> T:
-        """Run `action` on the gateway's own thread, where `inner` may be touched, and return its result."""
+        """Run `action` on the gateway's own thread, where `inner` may be used, and return its result."""
         return self._thread.call(action)
 
 
 class _News:
-    """Notes that something was said between the gateway and a client."""
+    """Records that a message passed between the gateway and a client."""
 
     def __init__(self) -> None:
         self.heard_any = threading.Event()
 
     def client_sent(self, peer: Peer, payload: bytes) -> None:
-        """Note it."""
+        """Record it."""
         del peer, payload
         self.heard_any.set()
 
     def gateway_sent(self, peer: Peer, frames: bytes) -> None:
-        """Note it."""
+        """Record it."""
         del peer, frames
         self.heard_any.set()
 
     def disconnected(self, peer: Peer, *, by_client: bool) -> None:
-        """Note it."""
+        """Record it."""
         del peer, by_client
         self.heard_any.set()
 

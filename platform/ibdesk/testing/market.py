@@ -1,4 +1,4 @@
-"""A test's hand on the market of its gateway."""
+"""A test's control of its gateway's market."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ibdesk.testing.gateway import RunningGateway
 
 
 class MarketHand:
-    """Moves the market now: when a method returns, orders have been filled at it and clients are being told."""
+    """Moves the market now: when a method returns, orders have filled and clients are being notified."""
 
     def __init__(self, gateway: RunningGateway) -> None:
         self._gateway = gateway
@@ -14,16 +14,16 @@ class MarketHand:
     def quote(
         self, symbol: str, bid: float | None, ask: float | None, *, bid_size: float = 100.0, ask_size: float = 100.0
     ) -> None:
-        """Quote an instrument (``AAPL``, ``EUR.USD``, ``ES-202612``); `None` is no price on that side.
+        """Quote an instrument (``AAPL``, ``EUR.USD``, ``ES-202612``); `None` means no price on that side.
 
         Raises:
-            DataError: If the gateway has no such instrument, or a price or size is not one.
+            DataError: If the gateway has no such instrument, or a price or size is invalid.
         """
         inner = self._gateway.inner
         self._gateway.call(lambda: inner.quote(symbol, bid, ask, bid_size=bid_size, ask_size=ask_size))
 
     def trade(self, symbol: str, price: float, size: float = 100.0) -> None:
-        """Let a trade of others happen.
+        """Print a trade between others.
 
         Raises:
             DataError: If the gateway has no such instrument, or price or size is not positive.
@@ -31,9 +31,9 @@ class MarketHand:
         self._gateway.call(lambda: self._gateway.inner.trade(symbol, price, size))
 
     def halt(self, symbol: str) -> None:
-        """Stop trading of an instrument until `resume`: clients see tick 49, no quote, and nothing fills."""
+        """Halt trading of an instrument until `resume`: clients receive tick 49 and no quote, and nothing fills."""
         self._gateway.call(lambda: self._gateway.inner.tape.halt(symbol))
 
     def resume(self, symbol: str) -> None:
-        """Let it trade again."""
+        """Resume trading of an instrument."""
         self._gateway.call(lambda: self._gateway.inner.tape.resume(symbol))

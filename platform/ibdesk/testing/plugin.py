@@ -1,4 +1,4 @@
-"""What pytest loads: the fixtures and the marker. All that is heavy is imported when a test asks for it."""
+"""The fixtures and the marker that pytest loads; heavy imports wait until a test needs them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from ibdesk.testing.market import MarketHand
 
 _MARKER = (
-    'gateway(seed=, market=, symbols=, clock="real" | "stepped" | speed, cash=, ...): how the `gateway` of this test '
-    "is to be; whatever else ibdesk.gateway.Gateway takes may be given too"
+    'gateway(seed=, market=, symbols=, clock="real" | "stepped" | speed, cash=, ...): options of the `gateway` of this '
+    "test, including any option of ibdesk.gateway.Gateway"
 )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line("markers", _MARKER)
 
 
 @pytest.fixture
 def gateway(request: pytest.FixtureRequest) -> Iterator[RunningGateway]:
-    """A TWS on 127.0.0.1 at `gateway.port`, for this test alone; the marker `gateway` says how it is to be."""
+    """A TWS on 127.0.0.1 at `gateway.port`, for this test alone; the marker `gateway` sets its options."""
     from ibdesk.testing.gateway import RunningGateway
 
     marker = request.node.get_closest_marker("gateway")
@@ -48,7 +48,7 @@ def market(gateway: RunningGateway) -> MarketHand:
 
 @pytest.fixture
 def faults(gateway: RunningGateway) -> Faults:
-    """What can be made to go wrong at `gateway`: `faults.hang_up()`, `faults.lose_connectivity()` and so on."""
+    """The faults of `gateway`: `faults.hang_up()`, `faults.lose_connectivity()` and so on."""
     return gateway.faults
 
 
@@ -56,16 +56,16 @@ def faults(gateway: RunningGateway) -> Faults:
 def desk(gateway: RunningGateway, tmp_path: Path) -> Iterator[Desk]:
     """An ibdesk desk that trades on `gateway`, by its clock; its journal is in the test's temporary folder.
 
-    On a stepped clock `gateway.advance` returns once the desk has acted on all that happened.
+    On a stepped clock `gateway.advance` returns once the desk has acted on all events.
     """
     from ibdesk.desk import Desk, DeskSettings
     from ibdesk.tws import TwsSettings
     from ibdesk.tws.calendar_settings import CalendarSettings
 
-    # Tests run at any hour: the gateway restarts when its faults say so, not when IB's servers do.
+    # Tests run at any hour: the gateway restarts when its faults say so, not at IB's hours.
     calendar = CalendarSettings(region="none")
     tws = TwsSettings(host=gateway.host, port=gateway.port, account=gateway.account, calendar=calendar)
-    # Made directly, settings read neither the environment nor the ibdesk.toml of who runs the tests.
+    # Settings created directly read neither the environment nor an ibdesk.toml.
     settings = DeskSettings(mode="paper", tws=tws, state_folder=tmp_path / "ibdesk")
     opened = Desk.open(settings, clock=gateway.clock)
     gateway.follow(opened.catch_up)

@@ -1,4 +1,4 @@
-"""What a test sees of orders and executions at the gateway: plain values, and a line in words."""
+"""The test's view of orders and executions at the gateway: plain values that print as one line."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from ibdesk.gateway.venue.venue import Execution, OrderRecord
 
 
 class SeenOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as the gateway has it now.
+    """An order in its present state at the gateway.
 
     `action` is ``BUY`` or ``SELL``, `kind` IB's order type (``LMT``), `status` one of IB's words (``PreSubmitted``,
-    ``Submitted``, ``Filled``, ``Cancelled``, ``Inactive``). `limit` and `auxiliary` are nothing where the order has
-    none; `average_price` is 0 before the first execution.
+    ``Submitted``, ``Filled``, ``Cancelled``, ``Inactive``). `limit` and `auxiliary` are None if the order has none;
+    `average_price` is 0 before the first execution.
     """
 
     client_id: int
@@ -33,7 +33,7 @@ class SeenOrder(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def remaining(self) -> float:
-        """Return what is not filled."""
+        """Return the unfilled quantity."""
         return self.quantity - self.filled
 
     def __str__(self) -> str:
@@ -62,7 +62,7 @@ class SeenExecution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def seen_order(record: OrderRecord) -> SeenOrder:
-    """Return what the gateway keeps of an order as a test sees it."""
+    """Return the gateway's record of an order as a test sees it."""
     request = record.request
     return SeenOrder(
         client_id=record.client_id,
@@ -73,7 +73,7 @@ def seen_order(record: OrderRecord) -> SeenOrder:
         action=request.text("action"),
         quantity=record.order.quantity,
         kind=request.text("orderType"),
-        # Clients write 0 as well as nothing for a price that an order does not have.
+        # Clients write 0 as well as no value for a price that an order does not have.
         limit=request.number("lmtPrice") or None,
         auxiliary=request.number("auxPrice") or None,
         time_in_force=request.text("tif") or "DAY",
@@ -85,7 +85,7 @@ def seen_order(record: OrderRecord) -> SeenOrder:
 
 
 def seen_execution(done: Execution) -> SeenExecution:
-    """Return what the gateway keeps of an execution as a test sees it."""
+    """Return the gateway's record of an execution as a test sees it."""
     return SeenExecution(
         id=done.id,
         client_id=done.record.client_id,

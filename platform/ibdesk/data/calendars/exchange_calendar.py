@@ -1,6 +1,6 @@
-"""What the package exchange_calendars says of an exchange: the source of the shipped table, and what lies beyond it.
+"""Exchange sessions from the package exchange_calendars: the source of the shipped table, and of years outside it.
 
-Importing it brings pandas and takes a second, so it is imported when it is asked and not before.
+Its import loads pandas and takes a second, so it happens at the first request.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ibdesk.data.calendars.trading_session import TradingSession
 
 
 class AskedCalendar(msgspec.Struct, frozen=True):
-    """The sessions of some years by their trading day; `zone` is the exchange's."""
+    """The sessions of some years by trading day; `zone` is the exchange's."""
 
     zone: str
     sessions: dict[dt.date, TradingSession]
@@ -24,7 +24,7 @@ class AskedCalendar(msgspec.Struct, frozen=True):
 def ask(name: str, first_year: int, last_year: int) -> AskedCalendar:
     """Return the sessions of these years, both included; `name` is one of exchange_calendars, e.g. ``XNYS``."""
     with warnings.catch_warnings():
-        # What pandas tells the package's authors is not the caller's business, and must not become an error here.
+        # Warnings of pandas to the package's authors must not become errors here.
         warnings.simplefilter("ignore")
         import exchange_calendars
 
@@ -36,5 +36,5 @@ def ask(name: str, first_year: int, last_year: int) -> AskedCalendar:
 
 @functools.lru_cache(maxsize=64)
 def asked_year(name: str, year: int) -> AskedCalendar:
-    """Return the sessions of one year, which take 30 to 120 ms, and the first of all a second more."""
+    """Return the sessions of one year. It takes 30 to 120 ms, and the first call a second more."""
     return ask(name, year, year)

@@ -1,4 +1,4 @@
-"""When the market of an instrument is open, as far as its bars tell."""
+"""The opening hours of an instrument's market, as far as they concern its bars."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ibdesk.model import AnyInstrument, Forex, Future, Session
 _DAY = dt.timedelta(days=1)
 # Currencies do not trade on Christmas Day and New Year's Day.
 _FOREX_HOLIDAYS = frozenset({(12, 25), (1, 1)})
-# The exchange of a share and of a future by the zone of its session.
+# The exchange of a stock and of a future by the zone of its session.
 _SHARES = {"America/New_York": "XNYS", "Europe/Berlin": "XETR"}
 _FUTURES = {"America/Chicago": "CMES", "America/New_York": "CMES", "Europe/Berlin": "XETR"}
 ANY_HOURS = Session("UTC", 0, 0)
@@ -26,10 +26,10 @@ def has_holidays(instrument: AnyInstrument | None) -> bool:
 
 
 def trading_session(instrument: AnyInstrument | None, day: dt.date) -> TradingSession | None:
-    """Return the session of a day, or nothing when no bars are to be expected on it.
+    """Return the session of a day, or None if no bars are expected on it.
 
-    Hours are the instrument's own, cut where its exchange closes early. Futures exchanges close early at hours
-    that differ by product, so nothing is expected of futures on such days. An unknown instrument trades on
+    Hours are the instrument's own, shortened on days when its exchange closes early. Futures exchanges close early at
+    hours that differ by product, so nothing is expected of futures on such days. An unknown instrument trades on
     weekdays.
     """
     return _session(ANY_HOURS if instrument is None else instrument.session, _calendar_of(instrument), day)

@@ -1,4 +1,4 @@
-"""The session of an exchange on a trading day, if it has one: from the shipped table, or by the rule of currencies."""
+"""The session of an exchange on a trading day: from the shipped table, or by the rule for currencies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ibdesk.data.calendars.exchange_calendar import asked_year
 from ibdesk.data.calendars.table import shipped
 from ibdesk.data.calendars.trading_session import TradingSession, instant_ns
 
-# FOREX: the calendar that exchange_calendars does not have: IDEALPRO's days, Monday to Friday without holidays.
+# FOREX: a calendar that exchange_calendars lacks: IDEALPRO's days, Monday to Friday without holidays.
 FOREX = "forex"
 _NEW_YORK = ZoneInfo("America/New_York")
 _FOREX_OPENS, _FOREX_CLOSES = dt.time(17, 15), dt.time(17, 0)
@@ -21,10 +21,10 @@ _DAYS_KEPT = 8192
 
 @functools.lru_cache(maxsize=_DAYS_KEPT)
 def session_of(calendar: str, day: dt.date) -> TradingSession | None:
-    """Return the session of a trading day, or nothing when the exchange is closed.
+    """Return the session of a trading day, or None if the exchange is closed.
 
-    `calendar` is a name of exchange_calendars or `FOREX`. Only a year that the shipped table does not hold is asked of
-    that package, whose import takes about a second.
+    `calendar` is a name of exchange_calendars or `FOREX`. Only for a year outside the shipped table is that package
+    used, whose import takes about a second.
     """
     if calendar == FOREX:
         return _forex_session(day)

@@ -1,7 +1,7 @@
-"""The calendars that are shipped: for each exchange its regular week, and the days that differ from it.
+"""The shipped calendars: for each exchange its regular week, and the days that differ from it.
 
-The table is `calendars.json`, written by `ibdesk.data.calendars.tabulation` (``make calendars``). Reading it takes
-less than a millisecond, where importing the package it comes from takes a second.
+The table is `calendars.json`, written by `ibdesk.data.calendars.tabulation` (``make calendars``). It loads in less than
+a millisecond; the import of its source package takes a second.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _SATURDAY = 5
 class Calendar(msgspec.Struct, frozen=True):
     """One exchange; times are local.
 
-    From Monday to Friday there is a session from `opens`, of the evening before where `opens_day_before` is set, to
-    `closes`; not on days that are `closed`, and between other times on days in `other`.
+    From Monday to Friday there is a session from `opens`, on the evening before if `opens_day_before`, to `closes`;
+    there is none on days in `closed`, and days in `other` have other times.
     """
 
     zone: str
@@ -35,7 +35,7 @@ class Calendar(msgspec.Struct, frozen=True):
     other: dict[dt.date, tuple[dt.time, dt.time]]
 
     def session(self, day: dt.date) -> TradingSession | None:
-        """Return the session of a trading day, or nothing when the exchange is closed."""
+        """Return the session of a trading day, or None if the exchange is closed."""
         times = self.other.get(day)
         if times is None:
             if day.weekday() >= _SATURDAY or day in self.closed:
@@ -55,13 +55,13 @@ class CalendarTable(msgspec.Struct, frozen=True):
     calendars: dict[str, Calendar]
 
     def find(self, name: str, year: int) -> Calendar | None:
-        """Return the calendar when it holds this year."""
+        """Return the calendar if it covers this year."""
         return self.calendars.get(name) if self.first_year <= year <= self.last_year else None
 
 
 @functools.cache
 def shipped() -> CalendarTable:
-    """Return the table that is shipped."""
+    """Return the shipped table."""
     return read(PATH)
 
 
@@ -69,12 +69,12 @@ def read(path: Path) -> CalendarTable:
     """Return the table in a file.
 
     Raises:
-        msgspec.DecodeError: If it is none.
+        msgspec.DecodeError: If the file is not a table.
     """
     return msgspec.json.decode(path.read_bytes(), type=CalendarTable)
 
 
 def write(table: CalendarTable, path: Path) -> None:
-    """Write a table, one day a line, the same table always as the same text."""
+    """Write a table, one day per line; the same table always gives the same text."""
     plain = msgspec.to_builtins(table, str_keys=True, order="deterministic")
     path.write_bytes(msgspec.json.format(msgspec.json.encode(plain), indent=1) + b"\n")

@@ -1,4 +1,4 @@
-"""Writes the table of calendars from what the installed exchange_calendars says.
+"""Writes the table of calendars from the installed exchange_calendars.
 
 Run ``make calendars``, or ``python -m ibdesk.data.calendars.tabulation``, after a new version of that package or a
 change of `NAMES`.
@@ -30,7 +30,7 @@ def tabulate() -> CalendarTable:
 
 
 def _calendar(name: str) -> Calendar:
-    """Return one calendar: the most frequent times are the regular ones, every other day is listed."""
+    """Return one calendar: the most frequent times are the regular ones; all other days are listed."""
     asked = ask(name, FIRST_YEAR, LAST_YEAR)
     zone = ZoneInfo(asked.zone)
     opens = {day: _local(session.opens_ns, zone) for day, session in asked.sessions.items()}
@@ -60,10 +60,10 @@ def _weekdays() -> set[dt.date]:
 
 
 def _check(name: str, calendar: Calendar, asked: dict[dt.date, TradingSession]) -> None:
-    """Refuse a calendar that the table cannot hold: one whose sessions begin now on the day before and now not.
+    """Refuse a calendar that the table cannot represent: one whose sessions sometimes begin on the day before.
 
     Raises:
-        ValueError: If that is so; it names the day.
+        ValueError: If the calendar does not fit; it names the day.
     """
     for day, session in asked.items():
         if calendar.session(day) != session:

@@ -15,7 +15,7 @@ class TradingSession(msgspec.Struct, frozen=True):
     closes_ns: int
 
     def holds(self, at_ns: int) -> bool:
-        """Return whether the instant lies in the session."""
+        """Return whether the session contains the instant."""
         return self.opens_ns <= at_ns < self.closes_ns
 
 

@@ -1,1 +1,1 @@
-"""The layouts of bars that are recognized, one reader each."""
+"""The recognized layouts of bars, one reader each."""

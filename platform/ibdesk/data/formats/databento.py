@@ -1,4 +1,4 @@
-"""Databento's ohlcv schemas as CSV, with prices as they are on the wire or in decimals."""
+"""Databento's ohlcv schemas as CSV, with prices as on the wire or in decimals."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ibdesk.data.formats.raw import RawBars, find_columns, named
 from ibdesk.data.formats.registry import BarFormat
 from ibdesk.errors import DataError
 
-# What a record of each type lasts: ohlcv-1s, -1m, -1h, -1d.
+# The bar length of each record type: ohlcv-1s, -1m, -1h, -1d.
 _LENGTHS = {"32": "1 sec", "33": "1 min", "34": "1 hour", "35": "1 day"}
-# Prices on the wire are whole numbers of 1e-9, and this one stands for none.
+# Prices on the wire are whole numbers of 1e-9, and this one means no price.
 _NO_PRICE = "9223372036854775807"
 
 
@@ -21,7 +21,7 @@ def _recognizes(content: Content) -> bool:
 
 
 def _in_units(column: pl.Series) -> pl.Series:
-    """Return raw prices in units of money, each the nearest float: Polars multiplies by 1e-9 where numpy divides."""
+    """Return raw prices in units of money, each the nearest float: Polars multiplies by 1e-9, numpy divides."""
     whole = column.str.strip_chars().replace(_NO_PRICE, None).cast(pl.Int64, strict=False)
     return pl.Series(column.name, whole.to_numpy() / 1e9)
 

@@ -21,7 +21,7 @@ def frame_of(records: Iterable[object], where: str) -> pl.DataFrame:
     """Return records as a frame.
 
     Raises:
-        DataError: If one is not an object of plain values.
+        DataError: If a record is not an object of plain values.
     """
     names: dict[str, None] = {}
     rows: list[Mapping[str, Any]] = []
@@ -37,7 +37,7 @@ def column_of(name: str, values: list[Any], where: str) -> pl.Series:
     """Return values as a column of numbers or of text.
 
     Raises:
-        DataError: If one is neither.
+        DataError: If a value is neither.
     """
     known = [value for value in values if value is not None]
     if not all(isinstance(value, int | float | str) for value in known):
@@ -137,7 +137,7 @@ def _read_alpha_vantage(content: Content) -> RawBars:
 
 def _chart(document: object) -> dict[str, Any] | None:
     try:
-        result = document["chart"]["result"][0]  # type: ignore[index]  # whatever has no such part is not a chart
+        result = document["chart"]["result"][0]  # type: ignore[index]  # a document without this part is not a chart
         quote = result["indicators"]["quote"][0]
         is_chart = isinstance(result["timestamp"], list) and all(isinstance(quote[name], list) for name in PRICES)
     except (KeyError, IndexError, TypeError):
@@ -159,7 +159,7 @@ def _read_chart(content: Content) -> RawBars:
 
 
 def _columns(columns: Mapping[str, Any], where: str) -> RawBars:
-    """Return the bars of columns that are lists of one length."""
+    """Return the bars of columns given as lists of one length."""
     lists = {str(name): values for name, values in columns.items() if isinstance(values, list)}
     if len({len(values) for values in lists.values()}) != 1:
         raise DataError(f"{where}: its columns differ in length")
@@ -206,13 +206,13 @@ FORMATS = (
     ),
     BarFormat(
         name="json-records",
-        about="JSON or JSON lines: one object a bar",
+        about="JSON or JSON lines: one object per bar",
         recognizes=_is_records,
         read=lambda content: _bars(content.document, content.name),
     ),
     BarFormat(
         name="json-columns",
-        about="JSON: one list a column",
+        about="JSON: one list per column",
         recognizes=_is_columns,
         read=lambda content: _columns(content.document, content.name),
     ),

@@ -1,4 +1,4 @@
-"""What a format makes of a file: columns under ibdesk's names, with values still as they were written."""
+"""The result of a format's reader: columns under ibdesk's names, with values as written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ibdesk.data.content import plain
 from ibdesk.data.layouts import is_clock, layout_of
 from ibdesk.errors import DataError
 
-# How columns are commonly named, as `plain` spells them, the most telling first.
+# Common names of columns, as `plain` spells them, the most specific first.
 SPELLINGS: dict[str, tuple[str, ...]] = {
     "symbol": ("symbol", "ticker", "instrument", "sym", "name", "code"),
     "opened_at": (
@@ -37,14 +37,14 @@ _ADJUSTED = ("adjclose", "adjustedclose", "5adjustedclose", "closeadj")
 class RawBars(msgspec.Struct, kw_only=True):
     """Bars as a format found them.
 
-    * `frame`: `opened_at`, or `date` and `time`; `open`, `high`, `low`, `close`; maybe `symbol`, `volume` and
-      `interval`. Values are text or already have a type. Rows are in the file's order.
-    * `names`: how the file calls the columns, for messages.
-    * `zone`, `date_order`: what the vendor states about all its files, unless the reader says something else.
-    * `own_zone`, `own_date_order`: what the file says itself, which holds whatever the reader says.
-    * `day_zone`: times that are all midnights there are dates.
-    * `symbol`: the file's own word for the one instrument it is about.
-    * `notes`: how it was understood.
+    * `frame`: `opened_at`, or `date` and `time`; `open`, `high`, `low`, `close`; optionally `symbol`, `volume` and
+      `interval`. Values are text or already typed. Rows are in the file's order.
+    * `names`: the file's names of the columns, for messages.
+    * `zone`, `date_order`: the vendor's statement about all its files; the caller may override it.
+    * `own_zone`, `own_date_order`: the file's own statement, which the caller cannot override.
+    * `day_zone`: times that are all midnights in this zone are dates.
+    * `symbol`: the file's own name of its only instrument.
+    * `notes`: how the file was read.
     """
 
     frame: pl.DataFrame
@@ -59,10 +59,10 @@ class RawBars(msgspec.Struct, kw_only=True):
 
 
 def find_columns(header: Sequence[str]) -> dict[str, int]:
-    """Return the place of each known column in a header.
+    """Return the position of each known column in a header.
 
     Raises:
-        DataError: If a column stands there twice.
+        DataError: If a column occurs twice.
     """
     spelled = [plain(name) for name in header]
     found: dict[str, int] = {}
@@ -72,10 +72,10 @@ def find_columns(header: Sequence[str]) -> dict[str, int]:
                 continue
             if spelled.count(spelling) > 1:
                 times = spelled.count(spelling)
-                raise DataError(f"the column {header[spelled.index(spelling)]} stands there {times} times: keep one")
+                raise DataError(f"the column {header[spelled.index(spelling)]} occurs {times} times: keep one")
             found[name] = spelled.index(spelling)
             break
-    # pandas writes an index without a name in front.
+    # pandas writes an index first and without a name.
     if spelled and spelled[0] in {"", "unnamed:0"} and not found.keys() & {"opened_at", "date", "time"}:
         found["opened_at"] = 0
     return found
@@ -87,10 +87,10 @@ def has_prices(found: Mapping[str, int]) -> bool:
 
 
 def named(table: pl.DataFrame, header: Sequence[str], found: Mapping[str, int]) -> RawBars:
-    """Return a table under ibdesk's names; what is left out is noted.
+    """Return a table under ibdesk's names, with a note about ignored columns.
 
     Raises:
-        DataError: If a column is missing that every table of bars needs.
+        DataError: If a required column is missing.
     """
     if not has_prices(found):
         missing = [name for name in PRICES if name not in found]
@@ -111,7 +111,7 @@ def named(table: pl.DataFrame, header: Sequence[str], found: Mapping[str, int]) 
 
 
 def choose_time(raw: RawBars) -> None:
-    """Decide which columns hold the time: one for date and time, or a date beside a time of day."""
+    """Choose the columns of the time: one for date and time, or a date and a time of day."""
     frame, names = raw.frame, raw.names
     date, time, instant = (name if name in frame.columns else None for name in ("date", "time", "opened_at"))
     if date and instant and _is_clock(frame[instant]):
@@ -137,7 +137,7 @@ def _is_clock(column: pl.Series) -> bool:
 
 
 def _has_clock(column: pl.Series) -> bool:
-    """Return whether a column of dates has times of day in it."""
+    """Return whether a column of dates contains times of day."""
     if isinstance(column.dtype, pl.Datetime):
         return bool((column.dt.time() != pl.select(pl.time(0)).item()).any())
     first = _first(column)

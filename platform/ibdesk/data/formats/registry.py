@@ -1,4 +1,4 @@
-"""The formats that are recognized, in the order in which they are tried; a user can add to them."""
+"""The recognized formats, in the order in which they are tried; users can add their own."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ibdesk.data.content import Content
 from ibdesk.data.formats.raw import RawBars
 from ibdesk.errors import DataError
 
-# Modules with a tuple FORMATS, tried in this order: what names its vendor comes before what anybody may write.
+# Modules with a tuple FORMATS, tried in this order: vendors' own layouts come before general ones.
 _SHIPPED = ("databento", "yfinance", "vendors", "documents", "tables")
 
 
 class BarFormat(msgspec.Struct, frozen=True, kw_only=True):
     """One layout of bars.
 
-    `recognizes` looks at a `Content` (its `head` and `header`, `document` or `frame`) and says whether it has this
-    layout; it must not raise. `read` returns its bars under ibdesk's names. `about` is one line for people. `zone` and
-    `date_order` are what the vendor states about files that anybody could have written: they are used when the format
-    is asked for by name, and asked for when its layout alone was recognized.
+    `recognizes` returns whether a `Content` (its `head` and `header`, `document` or `frame`) has this layout; it must
+    not raise. `read` returns its bars under ibdesk's names. `about` is one line for people. `zone` and `date_order` are
+    the vendor's statement about files whose layout is not unique to it: they apply if the format is requested by name,
+    and must be given if only its layout was recognized.
     """
 
     name: str
@@ -36,19 +36,19 @@ class BarFormat(msgspec.Struct, frozen=True, kw_only=True):
 _added: list[BarFormat] = []
 
 
-def register_format(format: BarFormat) -> None:  # noqa: A002 - the word of `read_bars`
-    """Add a format; it is tried before all that are there.
+def register_format(format: BarFormat) -> None:  # noqa: A002 - the argument's name in `read_bars`
+    """Add a format; it is tried before all others.
 
     Raises:
-        DataError: If one of this name is there already.
+        DataError: If the name is taken.
     """
     if format.name in {known.name for known in bar_formats()}:
-        raise DataError(f"there is a format {format.name!r} already: choose another name")
+        raise DataError(f"there is already a format {format.name!r}: choose another name")
     _added.insert(0, format)
 
 
 def unregister_format(name: str) -> None:
-    """Take out a format that was added."""
+    """Remove a format that was added."""
     _added[:] = [known for known in _added if known.name != name]
 
 
@@ -58,10 +58,10 @@ def bar_formats() -> tuple[BarFormat, ...]:
 
 
 def format_of(content: Content, wanted: str | None) -> BarFormat:
-    """Return the format that a file has, or the one that was asked for.
+    """Return the format of a file, or the requested one.
 
     Raises:
-        DataError: If none is recognized, or there is none of the name.
+        DataError: If none is recognized, or the requested one does not exist.
     """
     formats = bar_formats()
     if wanted is not None:
@@ -72,7 +72,7 @@ def format_of(content: Content, wanted: str | None) -> BarFormat:
     for known in formats:
         if known.recognizes(content):
             return known
-    raise DataError(f"{content.name} is no table that can be read as bars{_described(content)}")
+    raise DataError(f"{content.name} cannot be read as a table of bars{_described(content)}")
 
 
 def _described(content: Content) -> str:

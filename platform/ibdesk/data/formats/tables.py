@@ -1,4 +1,4 @@
-"""Tables that anybody may write: with a header of usual names, without one, or with typed columns."""
+"""General tables: with a header of usual names, without a header, or with typed columns."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def _has_header(content: Content) -> bool:
 
 
 def _is_data(cells: list[str]) -> bool:
-    """Return whether a line holds a date and four numbers at least."""
+    """Return whether a line contains a date and at least four numbers."""
     numbers = sum(bool(_NUMBER.fullmatch(cell)) for cell in cells)
     return numbers >= 4 and any(layout_of(cell) is not None for cell in cells[:2])
 
 
 def read_headerless(content: Content) -> RawBars:
-    """Return the bars of a table without a header: maybe a symbol, a date, maybe a time, prices, maybe a volume."""
+    """Return the bars of a table without a header: optional symbol, date, optional time, prices, optional volume."""
     first = content.head[0]
     names = [] if layout_of(first[0]) is not None else ["symbol"]
     names.append("opened_at")
@@ -77,7 +77,7 @@ def _read_own(content: Content) -> RawBars:
 
 
 def read_frame(content: Content) -> RawBars:
-    """Return the bars of a frame whose columns have types.
+    """Return the bars of a typed frame.
 
     Raises:
         DataError: If columns are missing.
@@ -108,13 +108,13 @@ FORMATS = (
     ),
     BarFormat(
         name="headerless",
-        about="no header: date, maybe time, open, high, low, close, volume (FirstRate, Kibot, MetaTrader 4, ...)",
+        about="no header: date, optional time, open, high, low, close, volume (FirstRate, Kibot, MetaTrader 4, ...)",
         recognizes=lambda content: bool(content.head) and _is_data(content.head[0]),
         read=read_headerless,
     ),
     BarFormat(
         name="csv",
-        about="a header with the usual names in any order, any delimiter, decimal point or comma",
+        about="a header with the usual names in any order; any delimiter, decimal point or comma",
         recognizes=_has_header,
         read=read_named,
     ),

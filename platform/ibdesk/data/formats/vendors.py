@@ -1,4 +1,4 @@
-"""Vendors whose tables are known by their header or their first line."""
+"""Vendors' tables that are recognized by their header or their first line."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def _is_stooq(content: Content) -> bool:
 
 
 def _read_stooq(content: Content) -> RawBars:
-    """Read Stooq's table: PER is D, W, M or minutes; the zone of its times is stated nowhere."""
+    """Read Stooq's table: PER is D, W, M or minutes; the zone of its times is not documented."""
     raw = read_named(content)
     per = content.table(1)["c1"].str.strip_chars().str.to_uppercase()
     lengths = {text: _stooq_length(text, content.name) for text in per.unique().drop_nulls()}
     if all(length == "1 day" for length in lengths.values()):
-        # The time of a daily bar is written as zeros.
+        # The time of a daily bar is all zeros.
         raw.frame = raw.frame.rename({"date": "opened_at"}).drop("time") if "date" in raw.frame.columns else raw.frame
         raw.names["opened_at"] = raw.names.get("date", "DATE")
     if all(lengths.values()):
@@ -58,7 +58,7 @@ def _is_metatrader(content: Content) -> bool:
 
 
 def _read_metatrader(content: Content) -> RawBars:
-    """Read what MetaTrader 5 exports: VOL is 0 where a venue reports none, TICKVOL counts price changes."""
+    """Read MetaTrader 5 exports: VOL is 0 if a venue reports none; TICKVOL counts price changes."""
     header = content.head[0]
     table = content.table(1)
     found = find_columns(header)
@@ -104,7 +104,7 @@ def _is_ninjatrader(content: Content) -> bool:
 
 
 def _is_histdata(content: Content) -> bool:
-    # HistData knows no volumes and writes 0; NinjaTrader, whose layout it borrows, exports volumes.
+    # HistData has no volumes and writes 0; NinjaTrader, whose layout it uses, exports volumes.
     return _is_ninjatrader(content) and all(cells[5] == "0" for cells in content.head)
 
 
@@ -152,7 +152,7 @@ def _is_ib(content: Content) -> bool:
 
 
 def _read_ib(content: Content) -> RawBars:
-    """Read TWS's bars as ib_async and ibapi write them: a volume of -1 stands for none."""
+    """Read TWS's bars as ib_async and ibapi write them: a volume of -1 means none."""
     raw = read_named(content)
     volume = pl.col("volume").str.strip_chars()
     if "volume" in raw.frame.columns:
@@ -184,7 +184,7 @@ def _is_yahoo(content: Content) -> bool:
 FORMATS = (
     BarFormat(
         name="firstrate",
-        about="FirstRate Data, by name only, as its files carry no mark: New York time",
+        about="FirstRate Data, by name only, as its files are not marked: New York time",
         recognizes=lambda _: False,
         read=read_headerless,
         zone=_NEW_YORK,

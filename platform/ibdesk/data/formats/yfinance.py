@@ -19,7 +19,7 @@ _ALSO = {"adjclose", "dividends", "stocksplits", "capitalgains", "repaired?"}
 
 
 def field_levels(one: list[str], other: list[str]) -> tuple[list[str], list[str]] | None:
-    """Return fields and tickers of two levels of column names, whichever is above; nothing when neither fits."""
+    """Return fields and tickers of two levels of column names in either order; None if neither level has the fields."""
     for fields, tickers in ((one, other), (other, one)):
         spelled = [plain(field) for field in fields]
         known = [field in _FIELDS or field in _ALSO for field in spelled]
@@ -38,7 +38,7 @@ def _is_ticker(text: str) -> bool:
 
 
 def by_ticker(time: pl.Series, columns: list[pl.Series], fields: list[str], tickers: list[str]) -> pl.DataFrame:
-    """Return the columns of all tickers one below the other; rows in which a ticker has no price are left out."""
+    """Return the columns of all tickers one below the other; rows in which a ticker has no price are dropped."""
     parts = []
     for ticker in dict.fromkeys(tickers):
         part: dict[str, pl.Series] = {"opened_at": time}
@@ -73,7 +73,7 @@ def _read(content: Content) -> RawBars:
     if levels is None:
         raise DataError(f"{content.name} has not the header of several lines that yfinance writes")
     third = content.head[2]
-    # The third line names the index and nothing else.
+    # The third line only names the index.
     lines = 3 if third and third[0] and not any(third[1:]) else 2
     table = content.table(lines)
     names = table.columns
