@@ -91,7 +91,7 @@ def test_a_market_can_be_stated_in_a_file(home: Any) -> None:
     told = program.end()
 
     assert (told.code, told.err) == (0, "")
-    assert "market.csv states it, delayed" in " ".join(told.out.split())
+    assert "market.csv, delayed" in " ".join(told.out.split())
     assert row(told.out, "KO  ")[:4] == ["KO", "100", "61.50", "61.52"]
 
 
@@ -136,8 +136,8 @@ def test_a_conversation_with_a_tws_is_recorded_and_played_again(home: Any) -> No
 @pytest.mark.parametrize(
     ("options", "parts"),
     [
-        (("--proxy", "tws"), ["--proxy 'tws' is no address", "HOST:PORT"]),
-        (("--proxy", "tws:99999"), ["--proxy 'tws:99999' is no address"]),
+        (("--proxy", "tws"), ["--proxy 'tws' is not an address", "HOST:PORT"]),
+        (("--proxy", "tws:99999"), ["--proxy 'tws:99999' is not an address"]),
         (("--proxy", "tws:7496", "--symbols", "AAPL"), ["--proxy takes market and account from the TWS behind it"]),
         (("--proxy", "tws:7496", "--sample"), ["--proxy takes market and account"]),
         (("--proxy", "tws:7496", "--replay-conversation", "x"), ["choose one"]),
