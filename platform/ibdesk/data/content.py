@@ -83,7 +83,7 @@ class Content:
         return [plain(cell) for cell in self.head[0]] if self.head else []
 
     def table(self, header_lines: int) -> pl.DataFrame:
-        """Return the rows below the header as text; columns are named by position: ``c0``, ``c1`` …
+        """Return the rows below the header as text; columns are named by position (``c0``, ``c1`` …).
 
         Raises:
             DataError: If the lines differ in their cells.

@@ -77,8 +77,10 @@ OnLoss = Literal["reduce", "halt", "flatten"]
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=ConfigDict(extra="forbid"))
 class RiskLimits(MarketLimits):
-    """The limits of the gate; infinity switches one off. An order that only reduces or protects a position is not
-    denied for its size, its value, the day's loss or a halt that keeps protection (`RiskGate.bars_protection`).
+    """The limits of the gate; infinity switches one off.
+
+    An order that only reduces or protects a position is not denied for its size, its value, the day's loss or a halt
+    that keeps protection (`RiskGate.bars_protection`).
 
     Sizes have limits by their unit: shares, contracts, or the base currency of a pair, converted into the account's
     currency if a rate is known. Money is in the account's currency, `price_collar` is a

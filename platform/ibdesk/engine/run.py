@@ -148,19 +148,19 @@ class Run:
         return self.book.cash
 
     def position(self, symbol: str) -> Position:
-        """The position of this run."""
+        """Return the position of this run."""
         return self.book.position(self._lane(symbol).instrument)
 
     def open_orders(self, symbol: str) -> list[Order]:
-        """The orders of this run that may still fill, oldest first."""
+        """Return the orders of this run that may still fill, oldest first."""
         return self._engine.blotter.open_orders(self.id, self._lane(symbol).instrument)
 
     def quote(self, symbol: str) -> Quote | None:
-        """The last quote, None before the first."""
+        """Return the last quote, None before the first."""
         return self._engine.markets[self._lane(symbol).instrument].quote
 
     def feature(self, name: str, symbol: str) -> float | None:
-        """The feature's value at the last closed bar."""
+        """Return the feature's value at the last closed bar."""
         return self._lane(symbol).features.value(name)
 
     # --- what the strategy may do

@@ -43,8 +43,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     on_mismatch: Level = Level.HALT
 
     def silence_of(self, run_id: str) -> OnSilence:
-        """Return the treatment of a run when the engine hangs, by its id or by its name, the part of the id before the
-        last hyphen.
+        """Return the treatment of a run when the engine hangs.
+
+        It is set by the run's id, or by its name: the part of the id before the last hyphen.
         """
         name = run_id.rpartition("-")[0]
         return self.on_silence_of.get(run_id, self.on_silence_of.get(name, self.on_silence))

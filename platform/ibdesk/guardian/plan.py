@@ -133,8 +133,9 @@ class StopPlan:
         return []
 
     def not_found(self, order_id: int) -> None:
-        """Record that TWS knows no order of this number that this client may cancel; the next look shows whether one
-        works.
+        """Record that TWS knows no order of this number that this client may cancel.
+
+        The next look shows whether one works.
         """
         if order_id not in self._foreign:
             self._foreign.add(order_id)

@@ -74,10 +74,10 @@ class Record:
     """The guardian's log and memory."""
 
     def __init__(self, log: Path, memory: Path | None, *, say: Callable[[str], None]) -> None:
-        """Open both; without a file the memory ends with the process. `say` receives the alerts; it must not wait or
-        fail.
+        """Open both; without a file the memory ends with the process.
 
-        An unwritable disk must not keep the guardian from acting: it is alerted, and writing is tried again.
+        `say` receives the alerts; it must not wait or fail. An unwritable disk must not keep the guardian from acting:
+        it is alerted, and writing is tried again.
         """
         self._log_path, self._memory_path, self._say = log, memory, say
         self._fault, self._is_torn = "", False

@@ -68,8 +68,6 @@ class Stops:
         self.idle, self.woken = asyncio.Event(), asyncio.Event()
         self.idle.set()
 
-    # --- one process at a time
-
     def take(self, account: str) -> bool:
         """Return whether this process carries out stops now; it then knows the open orders of earlier processes."""
         if not self._claim.take(account):

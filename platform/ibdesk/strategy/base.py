@@ -52,25 +52,25 @@ class Strategy(BaseModel):
     # --- hooks
 
     def on_start(self) -> None:
-        """Called before the first bar, and again when the run continues after a restart; set timers here."""
+        """Prepare before the first bar, and again when the run continues after a restart; set timers here."""
 
     def on_bar(self, bar: Bar) -> None:
-        """Called at the close of each bar of each instrument; by default the engine places orders to reach `target`."""
+        """Handle the close of a bar of any instrument; by default the engine places orders to reach `target`."""
 
     def on_quote(self, quote: Quote) -> None:
-        """Called at each change of the best bid or ask."""
+        """Handle a change of the best bid or ask."""
 
     def on_fill(self, fill: Fill) -> None:
-        """Called at each execution of an order of this strategy."""
+        """Handle an execution of an order of this strategy."""
 
     def on_order(self, order: Order) -> None:
-        """Called when an order of this strategy changes its state, including denials."""
+        """Handle a change of state of an order of this strategy, including denials."""
 
     def on_timer(self, name: str) -> None:
-        """Called when a timer set by `after` expires."""
+        """Handle the expiry of a timer set by `after`."""
 
     def on_stop(self) -> None:
-        """Called once, before its open orders are cancelled."""
+        """Finish, once, before the open orders are cancelled."""
 
     # --- orders, timers, log
 

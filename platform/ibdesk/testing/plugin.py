@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def gateway(request: pytest.FixtureRequest) -> Iterator[RunningGateway]:
-    """A TWS on 127.0.0.1 at `gateway.port`, for this test alone; the marker `gateway` sets its options."""
+    """Run a TWS on 127.0.0.1 at `gateway.port`, for this test alone; the marker `gateway` sets its options."""
     from ibdesk.testing.gateway import RunningGateway
 
     marker = request.node.get_closest_marker("gateway")
@@ -40,7 +40,7 @@ def gateway(request: pytest.FixtureRequest) -> Iterator[RunningGateway]:
 
 @pytest.fixture
 def market(gateway: RunningGateway) -> MarketHand:
-    """The market of `gateway`: `market.quote("AAPL", 100.00, 100.02)` happens before it returns."""
+    """Return the market of `gateway`: `market.quote("AAPL", 100.00, 100.02)` happens before it returns."""
     from ibdesk.testing.market import MarketHand
 
     return MarketHand(gateway)
@@ -48,13 +48,13 @@ def market(gateway: RunningGateway) -> MarketHand:
 
 @pytest.fixture
 def faults(gateway: RunningGateway) -> Faults:
-    """The faults of `gateway`: `faults.hang_up()`, `faults.lose_connectivity()` and so on."""
+    """Return the faults of `gateway`: `faults.hang_up()`, `faults.lose_connectivity()` and so on."""
     return gateway.faults
 
 
 @pytest.fixture
 def desk(gateway: RunningGateway, tmp_path: Path) -> Iterator[Desk]:
-    """An ibdesk desk that trades on `gateway`, by its clock; its journal is in the test's temporary folder.
+    """Open an ibdesk desk that trades on `gateway`, by its clock; its journal is in the test's temporary folder.
 
     On a stepped clock `gateway.advance` returns once the desk has acted on all events.
     """

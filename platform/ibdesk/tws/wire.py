@@ -42,25 +42,25 @@ class Listener(Protocol):
     """The callbacks of a wire, beside those of the messages (which ib_async's decoder looks up by name)."""
 
     def bytes_arrived(self) -> None:
-        """Called before the messages of one read."""
+        """Prepare for the messages of one read."""
 
     def bytes_done(self) -> None:
-        """Called after the messages of one read."""
+        """Finish the messages of one read."""
 
     def failed(self, fields: list[str], error: Exception) -> None:
-        """Called with a message that could not be read."""
+        """Handle a message that could not be read."""
 
     def lost(self, reason: str) -> None:
-        """Called when the socket is lost; not when we closed it ourselves."""
+        """Handle the loss of the socket; not called when we closed it ourselves."""
 
     def position(self, account: str, contract: Contract, quantity: float, average_cost: float) -> None:
-        """Called with the position in one instrument; NaN is unknown."""
+        """Handle the position in one instrument; NaN is unknown."""
 
     def commission(self, execution_id: str, amount: float, currency: str) -> None:
-        """Called with the commission of an execution; NaN is unknown."""
+        """Handle the commission of an execution; NaN is unknown."""
 
     def marketRule(self, marketRuleId: int, increments: list[PriceIncrement]) -> None:  # noqa: N802, N803 - ib_async's
-        """Called with the price increments of a rule; NaN is unknown."""
+        """Handle the price increments of a rule; NaN is unknown."""
 
 
 class _LoudDecoder(Decoder):

@@ -1,4 +1,6 @@
-"""The feed's client::
+"""The feed's client.
+
+For example::
 
     async with FeedClient("ws://127.0.0.1:8000/feed", key, topics=["orders", "fills"]) as feed:
         async for message in feed:

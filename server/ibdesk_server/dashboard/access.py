@@ -101,7 +101,6 @@ class Access(AuthProvider):
     @property
     def get_user(self) -> Callable[[Any], Any]:
         """Return the function that returns the name of a request's reader, or None."""
-
         return lambda handler: "reader" if self.knows(handler) else None
 
     @property
