@@ -88,7 +88,7 @@ def test_where_no_desk_runs_the_accounts_file_is_written(cli: Callable[..., Any]
         (("halt", " ", *ACCOUNT), 1, "give a reason to halt trading"),
         (("halt", "x", "--scope", "runs", *ACCOUNT), 1, "a scope is desk, run:<id> or instrument:<name>, got 'runs'"),
         (("halt", "x", "--state", "normal", *ACCOUNT), 2, "--state"),
-        (("halt", "x", "--mode", "paper"), 2, "name it, --account U1234567"),
+        (("halt", "x", "--mode", "paper"), 2, "give it with --account U1234567"),
         (("halt", "x", "--desk", "unix:/nowhere/d", *ACCOUNT), 1, "cannot be reached"),
         (("halt", "x"), 1, "cannot be reached"),
         (("resume", "20260101-000000-1", "x", *ACCOUNT), 1, "there is no halt '20260101-000000-1'"),
