@@ -129,7 +129,7 @@ def test_a_journal_with_a_hole_cannot_be_read(copy: Path, cli: Any) -> None:
 
 async def test_any_client_can_connect_meanwhile_and_ctrl_c_ends_it_whole(home: Any) -> None:
     program = home.start("demo", "--speed", 50, "--symbols", "AAPL,IBM", "--port", 0, "--dashboard-port", 0)
-    host, port = program.until(r"gateway +([\d.]+):(\d+), where").groups()
+    host, port = program.until(r"gateway +([\d.]+):(\d+); any").groups()
     client = ib.IB()
     await client.connectAsync(host, int(port), clientId=9, timeout=SECONDS)
     managed = client.managedAccounts()
