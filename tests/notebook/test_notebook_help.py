@@ -21,7 +21,7 @@ def test_backtest_shows_its_arguments_and_what_it_does(shell: InteractiveShell) 
     shown = shell.object_inspect("backtest")
 
     assert "cash: 'float' = 100000.0" in shown["definition"]
-    assert shown["docstring"].startswith("Return what the strategy would have done")
+    assert shown["docstring"].startswith("Run a strategy on past bars and return the result.")
 
 
 def test_the_arguments_of_backtest_are_offered_by_name(shell: InteractiveShell) -> None:
