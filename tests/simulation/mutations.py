@@ -105,8 +105,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     _m(
         "an order id is taken twice",
         ("tws.ids", "self.next += 1", "self.next += 1 if number % 20 else 0"),
-        seed=0,
-        promise="liveness: quotes come again",
+        seed=1,
+        promise="1: no order id is used twice",
     ),
     _m(
         "a run counts its orders anew after a restart",
@@ -130,8 +130,8 @@ MUTATIONS: tuple[Mutation, ...] = (
             "        if True:\n            return [fill",
         ),
         ("engine.portfolio", "if fill.execution_id in self._booked:", "if False:"),
-        seed=0,
-        promise="1: a target is never overshot",
+        seed=1,
+        promise="3: books and account agree",
     ),
     _m(
         "a corrected execution is booked beside the first",
