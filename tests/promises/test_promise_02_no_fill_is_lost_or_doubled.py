@@ -17,7 +17,8 @@ from ibdesk.gateway.faults import random_script
 from ibdesk.model import Link
 from ibdesk.store import Topic, replay
 
-pytestmark = pytest.mark.proof
+# A seed trades until 72 fills came, however slow the machine is.
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(300)]
 
 Until = Callable[..., None]
 Watch = Callable[[Desk], Any]

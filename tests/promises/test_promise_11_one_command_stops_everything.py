@@ -347,7 +347,7 @@ def test_a_drill_on_paper_buys_one_share_and_is_refused_while_anything_is_held(m
 
     said = account.stop("--drill", "--symbol", "AAPL", "--mode", "paper")
 
-    assert "and the books equal the account" in said
+    assert "the books equal the account" in said
     assert [(done.action, done.quantity) for done in account.gateway.executions] == [("BUY", 1.0), ("SELL", 1.0)]
     assert account.halts == []
     with AttachedDesk.open(f"unix:{account.stack.desk_socket}", timeout_seconds=60) as desk:

@@ -14,7 +14,7 @@ from ibdesk_server.security.presented import COOKIE
 @pytest.mark.parametrize(
     ("headers", "words"),
     [
-        ({}, "this needs a key"),
+        ({}, "log in first"),
         ({"X-API-Key": "k" * 43}, "this key or token is not valid"),
         ({"X-API-Key": ""}, "this key or token is not valid"),
         ({"Authorization": "Bearer nonsense"}, "this key or token is not valid"),

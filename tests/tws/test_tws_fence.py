@@ -56,7 +56,7 @@ async def test_an_order_that_may_not_leave_is_told_rejected_and_the_service_ends
     report = running.heard.of(OrderReport)[-1]
     assert (report.order_id, report.status) == ("run-1", REJECTED)
     assert report.reason.startswith("never sent: ")
-    assert "does not lead DU1" in report.reason
+    assert "no longer leads DU1" in report.reason
     assert (error.token, error.holder) == (7, "another")
     async with asyncio.timeout(10):
         await script.left.wait()
