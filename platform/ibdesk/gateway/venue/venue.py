@@ -59,7 +59,6 @@ class Venue:
         self.refuse_next: str | None = None
         # Called with each order placed at TWS itself before it is reported; set by a client that binds such orders.
         self.on_manual: Callable[[OrderRecord], None] | None = None
-        self._schedule = schedule
         self._ids = VenueIds(started_ns=started_ns, seed=seed)
         self._clearing = Clearing(accounts, commissions, self.exchange.quote)
         self._notifier = Notifier(listener, self._clearing.note)
