@@ -168,6 +168,8 @@ def test_a_run_left_by_a_killed_program_is_taken_over_by_one_flag(home: Any, tmp
     refused = home.start(*common, "-p", "size=120").end()
     taken = home.start(*common, "-p", "size=120", "--take-over", run_id, "--flatten")
     gateway.until(r"client 6 order \d+: bought 20 IBM at")
+    # The run trades, whatever of its start the program has printed yet.
+    taken.until(r"Hold-\w+ on IBM")
     taken.press_ctrl_c()
 
     assert refused.code != 0

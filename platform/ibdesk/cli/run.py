@@ -30,10 +30,11 @@ def run_until_stopped(connection: Connection, run: Run, *, seconds: float | None
         cleanup.enter_context(open_log("run", settings))
         desk = cleanup.enter_context(open_desk(settings, resume=connection.resume))
         run_id = run.start(desk)
-        step(f"{run_id} on {', '.join(run.on)}, {run.bar} bars")
-        line("account", f"{desk.health().account} ({settings.mode}) at {desk.address}")
-        line("journal", Text(desk.journal_path))
+        # From here on it trades: Ctrl-C ends the run as it is to be ended.
         try:
+            step(f"{run_id} on {', '.join(run.on)}, {run.bar} bars")
+            line("account", f"{desk.health().account} ({settings.mode}) at {desk.address}")
+            line("journal", Text(desk.journal_path))
             line("end", until(seconds))
             _watch(desk, run_id, seconds=seconds)
         except KeyboardInterrupt:
