@@ -64,7 +64,7 @@ async def test_a_key_that_is_not_for_the_feed_does_not_open_it(web: WebServer, p
     key = people.key("bot", scopes=["orders"])
 
     async with connect(web.feed_url, additional_headers={"X-API-Key": key}, proxy=None) as connection:
-        assert await end(connection) == (1008, "key:bot is narrowed to other things than the feed")
+        assert await end(connection) == (1008, "the scopes of key:bot do not include the feed")
 
 
 async def test_a_revoked_login_ends_the_connections_it_opened_and_no_others(web: WebServer, people: People) -> None:

@@ -151,7 +151,7 @@ async def test_a_stuck_client_of_events_is_cut_and_its_connection_dropped(start_
     ("query", "status", "words"),
     [
         ({"topics": "gossip"}, 422, "there is no topic 'gossip'"),
-        ({"token": "rubbish"}, 422, "the token is not understood"),
+        ({"token": "rubbish"}, 422, "the token is not valid"),
         ({"symbols": "x" * 65}, 422, "length <= 64"),
         ({"symbols": ["A*"] * 33}, 422, "32 patterns at most"),
     ],

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("frame", "code", "words"),
     [
-        (b"\xc1\xc1garbage", 1007, "the message is no msgpack"),
-        (b"", 1007, "the message is no msgpack"),
+        (b"\xc1\xc1garbage", 1007, "the message is not msgpack"),
+        (b"", 1007, "the message is not msgpack"),
         (msgpack.packb([1, 2, 3]), 1007, "Expected `object`, got `array`"),
         (msgpack.packb({"topics": ["orders"]}), 1007, "missing required field `type`"),
         (msgpack.packb({"type": "shout"}), 1007, "Invalid value 'shout'"),
         (
             msgpack.packb({"type": "subscribe", "topics": ["gossip"]}),
             1007,
-            "there is no topic 'gossip', there are: ",
+            "there is no topic 'gossip'; the topics are: ",
         ),
         (msgpack.packb({"type": "subscribe", "topics": [], "symbols": [7]}), 1007, "Expected `str`, got `int`"),
         (msgpack.packb({"type": "unsubscribe", "topics": ["gossip"]}), 1007, "there is no topic 'gossip'"),
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
             "1,000 names at most",
         ),
         (msgpack.packb({"type": "subscribe", "owners": ["*"] * 33}), 1007, "32 patterns at most, this one has 33"),
-        (msgpack.packb({"type": "subscribe", "token": "rubbish"}), 1007, "the token is not understood"),
+        (msgpack.packb({"type": "subscribe", "token": "rubbish"}), 1007, "the token is not valid"),
         (msgpack.packb({"type": "subscribe", "token": "WzIsIiIsW11d", "topics": []}), 1007, "leave out topics"),
         (msgpack.packb({"type": "ping", "at_ns": 0, "loud": True}), 1007, "unknown field `loud`"),
-        ("subscribe to everything, please", 1003, "msgpack in binary frames, this one was text"),
+        ("subscribe to everything, please", 1003, "msgpack in binary frames, got a text frame"),
     ],
 )
 async def test_nonsense_is_answered_with_what_is_wrong_and_hurts_nobody_else(
@@ -87,7 +87,7 @@ async def test_who_sends_too_much_is_told_once_and_then_cut(start_feed: StartFee
     assert kinds.count("warning") == 1
     assert 11 <= kinds.count("pong") <= 40
     assert kinds[-2:] == ["error", "bye"]
-    assert (code, reason) == (1008, "too much was sent: 5 messages and 65,536 bytes a second are allowed")
+    assert (code, reason) == (1008, "too many messages or bytes: 5 messages and 65,536 bytes a second are allowed")
 
 
 async def test_long_messages_count_by_their_bytes(start_feed: StartFeed) -> None:

@@ -144,5 +144,5 @@ async def test_programs_without_a_loop_go_on_by_a_token_too(relay: Relay, start_
 
 
 async def test_a_token_that_is_none_is_refused_before_connecting(feed_server: FeedServer) -> None:
-    with pytest.raises(FeedError, match="the token is not understood"):
+    with pytest.raises(FeedError, match="the token is not valid"):
         FeedClient(feed_server.url, feed_server.key, token="rubbish")

@@ -1,1 +1,1 @@
-"""The feed: state changes of the desk as msgpack over a WebSocket, one encoding for all clients."""
+"""The feed: state changes of the desk as msgpack over a WebSocket, encoded once for all clients."""

@@ -1,15 +1,15 @@
-"""How much a client may send: so many messages and bytes a second, with some in reserve."""
+"""The rate limit on messages and bytes that a feed client sends, with a reserve for bursts."""
 
 from __future__ import annotations
 
 from ibdesk_server.feed.protocol import NOT_ALLOWED, FeedProtocolError
 
-# How many seconds' worth may come at once.
+# The size of a burst, in seconds at the full rate.
 _RESERVE_SECONDS = 2.0
 
 
 class _Bucket:
-    """Fills by `rate` a second up to its size; taking out of an empty one is possible, and noticed."""
+    """A token bucket that fills by `rate` a second; taking from an empty one is possible and reported."""
 
     def __init__(self, rate: float, now: float) -> None:
         self._rate, self._level, self._at = rate, rate * _RESERVE_SECONDS, now
@@ -20,13 +20,13 @@ class _Bucket:
         self._at = now
         if self._level >= 0:
             return True
-        # Who is warned begins anew, or it would be cut for the same burst.
+        # After a warning the bucket is refilled, or the client would be disconnected for the same burst.
         self._level = self._rate * _RESERVE_SECONDS
         return False
 
 
 class FeedAllowance:
-    """What one client may send; told once, then cut."""
+    """The rate limit of one client: the first violation gives a warning, the second an error."""
 
     def __init__(self, *, messages: float, size: float, now: float) -> None:
         """Allow `messages` and `size` bytes a second."""
@@ -35,16 +35,16 @@ class FeedAllowance:
         self._warned = False
 
     def spend(self, size: int, now: float) -> str | None:
-        """Take note of a message of so many bytes; return a warning when it is the first one too much.
+        """Count a message of `size` bytes; return a warning at the first violation.
 
         Raises:
-            FeedProtocolError: When it is too much again.
+            FeedProtocolError: At the second violation.
         """
-        # Both are asked, so that both take note.
+        # Both buckets must count the message.
         enough = all([self._messages.take(1, now), self._bytes.take(size, now)])
         if enough:
             return None
         if self._warned:
-            raise FeedProtocolError(NOT_ALLOWED, f"too much was sent: {self._limit} are allowed")
+            raise FeedProtocolError(NOT_ALLOWED, f"too many messages or bytes: {self._limit} are allowed")
         self._warned = True
-        return f"this is too much: {self._limit} are allowed, and the next time the connection ends"
+        return f"too many messages or bytes: {self._limit} are allowed; next time the connection ends"

@@ -1,8 +1,8 @@
-"""One topic as it is sent: its batches kept for a while and encoded once, whoever and how many listen.
+"""The sending side of a topic: its batches are stored for a while and encoded once for all clients.
 
-A client is only a cursor into a channel: the `seq` it was told last, and the one up to which was looked for news for
-it (which is further when a filter left everything out). So a slow client costs no memory of its own, catching up and
-resuming after a lost connection are the same thing, and how far behind a client is can be told at any time.
+A client is only a cursor into a channel: the last `seq` sent to it, and the last `seq` examined for it (which is
+higher if a filter excluded everything since). So a slow client needs no memory of its own, catching up and resuming
+after a lost connection are the same, and a client's lag is known at any time.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from ibdesk_server.feed.coding import Coding
 from ibdesk_server.feed.filter import Filter
 from ibdesk_server.feed.protocol import Delta, Snapshot
 
-# As many things as the desk's own feed keeps of a topic; the oldest ones leave.
+# As many keys as the desk's own feed stores per topic; the oldest are dropped.
 _KEPT_GROUPS = 10_000
-# How many bytes of snapshots, and how many of them, are kept for the next who asks the same.
+# How many bytes of snapshots, and how many snapshots, are cached for equal requests.
 _KEPT_SNAPSHOT_BYTES = 33_554_432
 _KEPT_SNAPSHOTS = 256
-# How many deltas are kept between two flushes; clients at the same place share one.
+# How many deltas are cached between two flushes; clients at the same position share one.
 _KEPT_DELTAS = 4_096
-# A snapshot so long is given out a little old, with what came since as deltas, rather than written again.
+# A snapshot of this size is reused although it is a little old; deltas follow it.
 _LONG_SNAPSHOT_BYTES = 65_536
-# How many batches keep their rows; those of older ones are read from their bytes, which take a tenth of the memory.
+# How many batches keep their decoded rows. Older ones keep only their bytes, a tenth of the memory.
 _FRESH_BATCHES = 64
-# A client far behind is brought up in pieces, so that the last of its socket's buffer is soon something new.
+# A client far behind catches up in pieces, so that its socket's buffer does not fill with old data.
 _PIECE_BYTES = 262_144
-# How far ahead of this server a client may be that comes from another one of the same desk.
+# How far ahead of this server a client from another server of the same desk may be.
 _AHEAD = 100_000
 
 Told = tuple[int, int, Filter | None, Coding]
-"""What decides about a delta: the client's `seq`, up to where was looked for it, its filter, and how it is written."""
+"""The key of a cached delta: the client's `seq`, the last `seq` examined, its filter and its coding."""
 
 
 class Channel(abc.ABC):
     """The sending side of one topic.
 
-    `seq` is the number of the newest batch; the snapshot is what is known at that point. `generation` counts the
-    epochs: a cursor of an earlier one means nothing. `flushed` is where `seq` stood before the newest flush, and
-    `first` the earliest cursor that can go on from where it is.
+    `seq` is the number of the newest batch; a snapshot is the state at that point. `generation` counts the epochs: a
+    cursor of an earlier one is not valid. `flushed` is the value of `seq` before the newest flush, and `first` the
+    earliest cursor that can continue with deltas.
     """
 
     def __init__(self, topic: Topic) -> None:
@@ -60,7 +60,7 @@ class Channel(abc.ABC):
         self._deltas: dict[Told, tuple[int, bytes | None]] = {}
 
     def begin(self, state: TopicState, epoch: str) -> bool:
-        """Go on from where the desk says the topic stands; return whether every cursor could be kept."""
+        """Continue from the desk's state of the topic; return whether all cursors stay valid."""
         self._deltas = {}
         if epoch == self.epoch and self._catch_up(state):
             return True
@@ -83,7 +83,7 @@ class Channel(abc.ABC):
             self._append(batch)
 
     def snapshot(self, chosen: Filter | None, coding: Coding) -> tuple[int, bytes]:
-        """Return the state, and the `seq` at which it is from: the newest, or one not long before it."""
+        """Return the `seq` and the bytes of a snapshot, the newest or a slightly older one."""
         found = self._snapshots.get((chosen, coding))
         if found is None or not self._still_good(*found):
             rows = [row for kept in self._kept.values() for row in kept.values()]
@@ -98,7 +98,7 @@ class Channel(abc.ABC):
         return found
 
     def after(self, told: int, looked: int, chosen: Filter | None, coding: Coding) -> tuple[int, bytes | None]:
-        """Return up to where is looked now, and the frame that leads there, None when it would hold nothing.
+        """Return the next position to examine from, and the frame that leads there, None if it would be empty.
 
         Only for a cursor that is behind `seq` and that the channel `reaches`.
         """
@@ -111,20 +111,20 @@ class Channel(abc.ABC):
         return found
 
     def nothing(self, told: int, looked: int, coding: Coding) -> bytes:
-        """Return the frame that tells a client that up to `looked` there was nothing for it."""
+        """Return the frame that tells a client that nothing up to `looked` passes its filter."""
         return coding.write(Delta(topic=self.topic, after=told, seq=looked, columns={}))
 
     def reaches(self, cursor: int) -> bool:
-        """Return whether everything after `cursor` can still be sent as deltas, or is still to come."""
+        """Return whether everything after `cursor` can still be sent as deltas, or is yet to arrive."""
         return self.first <= cursor <= self.seq + _AHEAD
 
     @abc.abstractmethod
     def backlog(self, cursor: int) -> int:
-        """Return how many bytes must be sent, none left out, to bring a cursor up to `seq`."""
+        """Return how many bytes that must not be skipped lie between a cursor and `seq`."""
 
     @abc.abstractmethod
     def _catch_up(self, state: TopicState) -> bool:
-        """Go on to a later state of the same epoch without a hole; return whether that was possible."""
+        """Continue to a later state of the same epoch without a gap; return whether that was possible."""
 
     @abc.abstractmethod
     def _delta(self, told: int, looked: int, chosen: Filter | None, coding: Coding) -> tuple[int, bytes | None]: ...
@@ -134,7 +134,7 @@ class Channel(abc.ABC):
 
     @abc.abstractmethod
     def _forget(self, recent: list[Batch]) -> None:
-        """Forget all batches but these, which lead up to `seq`."""
+        """Drop all batches except these, which lead up to `seq`."""
 
     def _still_good(self, seq: int, frame: bytes) -> bool:
         if seq == self.seq:
@@ -161,7 +161,7 @@ class Channel(abc.ABC):
 
 
 class ConflatedChannel(Channel):
-    """A topic of which only the newest row per thing matters: a client that lags skips what is outdated."""
+    """A topic of which only the newest row per key matters: a slow client skips outdated rows."""
 
     def __init__(self, topic: Topic) -> None:
         super().__init__(topic)
@@ -169,11 +169,11 @@ class ConflatedChannel(Channel):
         self._changed: dict[tuple[object, ...], int] = {}
 
     def backlog(self, cursor: int) -> int:  # noqa: ARG002 - other channels need it
-        """Return nothing: whatever waits can be left out for something newer."""
+        """Return 0: waiting rows may be replaced by newer ones."""
         return 0
 
     def _delta(self, told: int, looked: int, chosen: Filter | None, coding: Coding) -> tuple[int, bytes | None]:
-        """Look up to `seq` and take the newest row of all that has changed since."""
+        """Collect the newest row of every key that has changed, up to `seq`."""
         rows = self._changed_after(looked)
         if chosen is not None:
             rows = chosen.chosen(rows, self.layout)
@@ -210,7 +210,7 @@ class ConflatedChannel(Channel):
 
 
 class _Kept(msgspec.Struct):
-    """A batch that every subscriber must get: its rows' columns as msgpack, and the rows while it is fresh.
+    """A batch that every subscriber must receive: its columns as msgpack, and its rows while it is recent.
 
     `end` is where `data` ends among all bytes of the channel.
     """
@@ -222,7 +222,7 @@ class _Kept(msgspec.Struct):
 
 
 class OrderedChannel(Channel):
-    """A topic of which nothing may be dropped: recent batches are kept, so that clients can catch up."""
+    """A topic whose rows must not be dropped: recent batches are stored, so that clients can catch up."""
 
     def __init__(self, topic: Topic, *, replay_bytes: int) -> None:
         super().__init__(topic)
@@ -231,14 +231,14 @@ class OrderedChannel(Channel):
         self._end = 0
 
     def backlog(self, cursor: int) -> int:
-        """Return the bytes of all batches after `cursor` that are still kept."""
+        """Return the bytes of all stored batches after `cursor`."""
         if cursor >= self.seq or not self._batches:
             return 0
         batch = self._batches[cursor - self.seq] if self.reaches(cursor) else self._batches[0]
         return self._end - batch.end + len(batch.data)
 
     def _delta(self, told: int, looked: int, chosen: Filter | None, coding: Coding) -> tuple[int, bytes | None]:
-        """Merge the batches that follow, up to a piece's length, none left out."""
+        """Merge the following batches, up to the size of a piece, without gaps."""
         batches = self._piece(looked)
         seq = batches[-1].seq
         if chosen is None and coding is Coding.MSGPACK and len(batches) == 1:
@@ -284,10 +284,10 @@ class OrderedChannel(Channel):
 
 
 class Channels:
-    """Every topic's channel, in the order in which they are sent; empty, and `epoch` too, before the desk is known."""
+    """The channels of all topics, in sending order; before the desk is known, they and `epoch` are empty."""
 
     def __init__(self, *, replay_bytes: int) -> None:
-        """Make them; `replay_bytes` bounds what each topic never dropped keeps for clients to catch up."""
+        """Make the channels; `replay_bytes` limits the batches stored per ordered topic."""
         self.epoch = ""
         self.by_topic: dict[Topic, Channel] = {
             topic: ConflatedChannel(topic) if topic.conflated else OrderedChannel(topic, replay_bytes=replay_bytes)
@@ -298,13 +298,13 @@ class Channels:
         return self.by_topic[topic]
 
     def begin(self, state: FeedState) -> bool:
-        """Go on from where the desk says everything stands; return whether nobody has to start over."""
+        """Continue from the desk's state of all topics; return whether all cursors stay valid."""
         self.epoch = state.epoch
         kept = [channel.begin(state.topics[topic], state.epoch) for topic, channel in self.by_topic.items()]
         return all(kept)
 
     def append(self, batches: Iterable[Batch]) -> None:
-        """Add what came since the last flush."""
+        """Add the batches since the last flush."""
         by_topic: dict[Topic, list[Batch]] = {}
         for batch in batches:
             by_topic.setdefault(batch.topic, []).append(batch)
@@ -313,7 +313,7 @@ class Channels:
 
 
 def columns_of(rows: list[Row]) -> dict[str, list[object]]:
-    """Return the rows by column; rows of one topic share their columns, so the first one names them."""
+    """Convert rows to columns; all rows of a topic have the columns of the first one."""
     return {name: [row.get(name) for row in rows] for name in rows[0]} if rows else {}
 
 

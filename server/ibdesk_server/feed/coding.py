@@ -1,4 +1,4 @@
-"""How messages are written for the two kinds of clients: WebSocket frames of msgpack, and events of JSON text."""
+"""The two encodings of messages: WebSocket frames of msgpack, and server-sent events of JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BINARY = 0x82
 
 
 class Coding(enum.Enum):
-    """What the bytes of a message look like; they are ready for the socket and the same for all who get it."""
+    """The encoding of messages; the bytes are ready for the socket and shared by all clients."""
 
     MSGPACK = "msgpack"
     """A whole WebSocket frame, header included."""

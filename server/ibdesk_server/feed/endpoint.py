@@ -1,4 +1,4 @@
-"""The WebSocket at ``/feed``: lets a client in, hears what it asks for, and says why it goes."""
+"""The WebSocket at ``/feed``: authentication, subscriptions and the reason for closing."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ _WRONG_KEY = "this key or token is not valid"
 
 
 class FeedMiddleware:
-    """Serves the feed at its path and leads everything else on.
+    """Serves the feed at its path and forwards everything else.
 
-    A route would put the framework's layers between each message and the socket, for every client.
+    A route would put the framework's layers between every message and the socket.
     """
 
     def __init__(self, app: ASGIApp, feed: FeedEndpoint) -> None:
@@ -87,7 +87,7 @@ class FeedEndpoint:
             return
         names = list(websocket.query_params)
         if names:
-            sentence = f"query.{names[0][:100]}: the address of the feed takes no names: subscribe in a message"
+            sentence = f"query.{names[0][:100]}: the feed does not accept query parameters: subscribe in a message"
             await websocket.send_denial_response(problem_response(422, sentence, path=FEED_PATH))
             return
         standing = await self._budgets.spend(self._budgets.anything, self._security.addresses.client(scope))
@@ -109,10 +109,11 @@ class FeedEndpoint:
             _log.debug("a feed client left")
 
     async def _identify(self, websocket: WebSocket) -> Principal:
-        """Return who a client is: by its headers, else by its first message, for which few may wait.
+        """Authenticate a client by its headers, else by its first message; few clients may wait for that.
 
         Raises:
-            FeedProtocolError: If it does not say so in time, its key is wrong or not for the feed, or too many wait.
+            FeedProtocolError: If no key arrives in time, the key is wrong or does not include the feed, or too many
+                wait.
             WebSocketDisconnect: When it leaves.
         """
         principal = await self._security.identify(websocket.headers)
@@ -129,10 +130,10 @@ class FeedEndpoint:
                 principal = await self._authenticate(websocket)
             finally:
                 self._unknown[address] -= 1
-                # A Counter keeps what is at zero.
+                # A Counter does not remove entries at zero.
                 self._unknown += collections.Counter()
         if not principal.reaches("feed", writing=False):
-            raise FeedProtocolError(NOT_ALLOWED, f"{principal.name} is narrowed to other things than the feed")
+            raise FeedProtocolError(NOT_ALLOWED, f"the scopes of {principal.name} do not include the feed")
         return principal
 
     async def _authenticate(self, websocket: WebSocket) -> Principal:
@@ -150,10 +151,10 @@ class FeedEndpoint:
         return principal
 
     async def _serve(self, websocket: WebSocket, wire: FeedTransport, principal: Principal) -> None:
-        """Give a client that is known one of the places, and hear it out.
+        """Serve an authenticated client, if a place is free.
 
         Raises:
-            FeedProtocolError: When it says something that ends the connection, or no place is left.
+            FeedProtocolError: If it breaks the protocol, or no place is free.
             WebSocketDisconnect: When it leaves.
         """
         subscriber = self._hub.join(wire)
@@ -164,7 +165,7 @@ class FeedEndpoint:
         try:
             await _Conversation(websocket, wire, subscriber, self._hub, self._revocations).hold(principal)
         except FeedProtocolError as error:
-            # What waits for the client already comes before the reason.
+            # Waiting messages are sent before the reason.
             self._hub.refused()
             subscriber.say(Error(text=error.text), loop.time())
             subscriber.cut(error.code, error.text)
@@ -185,12 +186,12 @@ async def _received(websocket: WebSocket) -> bytes:
         raise WebSocketDisconnect(message.get("code", 1005))
     data: bytes | None = message.get("bytes")
     if data is None:
-        raise FeedProtocolError(NOT_BINARY, "messages must be msgpack in binary frames, this one was text")
+        raise FeedProtocolError(NOT_BINARY, "messages must be msgpack in binary frames, got a text frame")
     return data
 
 
 class _Conversation:
-    """What one client says, and the answers."""
+    """The messages of one client, and the answers."""
 
     def __init__(
         self,
@@ -207,10 +208,10 @@ class _Conversation:
         self._allowance = FeedAllowance(messages=limits.messages, size=limits.message_bytes, now=self._loop.time())
 
     async def hold(self, principal: Principal) -> None:
-        """Hear the client out.
+        """Receive and answer the client's messages.
 
         Raises:
-            FeedProtocolError: When it says something that ends the connection.
+            FeedProtocolError: If it breaks the protocol.
             WebSocketDisconnect: When it leaves.
         """
         self._subscriber.name, self._subscriber.greeted = principal.name, True
@@ -223,7 +224,7 @@ class _Conversation:
         try:
             while True:
                 self._answer(await self._receive())
-                # Who takes no answers is not listened to.
+                # A client that does not read answers is not read from.
                 await self._wire.until_taking()
         finally:
             self._revocations.leave(principal, end)

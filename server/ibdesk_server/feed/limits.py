@@ -1,4 +1,4 @@
-"""What the feed allows itself and its clients."""
+"""The limits of the feed and its clients."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import msgspec
 
 
 class Budget(msgspec.Struct, frozen=True):
-    """How far a client may fall behind: unsent bytes of topics never dropped, and seconds since it last had all."""
+    """How far a client may fall behind: unsent bytes of ordered topics, and seconds since it was last up to date."""
 
     bytes: int
     seconds: float
 
 
 class FeedLimits(msgspec.Struct, frozen=True):
-    """What the feed allows itself and its clients.
+    """The limits of the feed and its clients.
 
-    `flush_seconds` is the longest a change waits under load; `budget` how far a client may fall behind;
-    `clients` counts those that have said who they are, `unknown_clients` the others, each for `auth_seconds` at most;
-    `replay_bytes` how much of each topic never dropped is kept for clients to catch up or resume; `messages` and
-    `message_bytes` what a client may send a second.
+    `flush_seconds` is the longest time that a change waits under load; `budget` is how far a client may fall behind.
+    `clients` limits authenticated clients, `unknown_clients` the others, which have `auth_seconds` to authenticate.
+    `replay_bytes` is how much of each ordered topic is stored for clients to catch up or resume. `messages` and
+    `message_bytes` are what a client may send per second.
     """
 
     flush_seconds: float = 0.05

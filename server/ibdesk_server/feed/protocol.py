@@ -2,10 +2,10 @@
 
 A connection goes like this (``S`` is the server, ``C`` the client)::
 
-    C  auth {key}                                   only when neither a header nor a cookie has said who it is
+    C  auth {key}                                   only if neither a header nor a cookie authenticated it
     S  hello {schema, server_time_ns, heartbeat_seconds, desk, desk_at_ns, topics: [{name, key, conflated}]}
     C  subscribe {topics, symbols, owners}          absent topics: all; absent symbols or owners: all
-    C  subscribe {token}                            go on where a connection before this one stopped
+    C  subscribe {token}                            continue where an earlier connection stopped
     S  snapshot {topic, epoch, seq, columns}        once per topic, the state at `seq`
     S  delta {topic, after, seq, columns}           every change since `after`, up to `seq`
     C  unsubscribe {topics}
@@ -17,28 +17,28 @@ A connection goes like this (``S`` is the server, ``C`` the client)::
     S  error {text}                                 what was wrong with a message; the connection ends
     S  bye {code, reason}                           the connection ends; the close frame repeats both
 
-`columns` maps a column's name to the list of its values, all of one length; an empty map is no row at all. A row
+`columns` maps a column's name to the list of its values, all of one length; an empty map has no rows. A row
 replaces an earlier one with equal values in the columns that `hello` calls the topic's `key`. Times are integer
-nanoseconds UTC in columns named ``..._ns``; a figure that is not known is nil.
+nanoseconds UTC in columns named ``..._ns``; an unknown number is nil.
 
 `seq` counts the batches of a topic within an `epoch`, one generation of the engine's numbering: all servers of one desk
-count alike. A delta continues what the client has: its `after` is the `seq` of the topic's message before. Anything
-else is a fault, and the client connects anew. On topics that are conflated a delta holds the newest row of everything
-that changed in between; on the others every row.
+use the same numbers. A delta continues the client's state: its `after` is the `seq` of the topic's previous message.
+Anything else is a fault, and the client must reconnect. On conflated topics, a delta contains the newest row of every
+key that changed in between; on the others, every row.
 
 `symbols` and `owners` are names or patterns (``*`` any characters, ``?`` one), 1,000 at most, 32 of them patterns;
 an owner is a run or "" for the whole account. A topic named again starts over.
 
-**Resuming.** A client keeps one word, the token (see `ibdesk_server.feed.token`): it holds the epoch, the last `seq`
-of each topic and the subscription. What was missed follows as deltas; where the server no longer has it all, or counts
-in another epoch, a snapshot comes instead.
+**Resuming.** A client stores a token (see `ibdesk_server.feed.token`) with the epoch, the last `seq` of each topic and
+the subscription. Missed changes follow as deltas. If the server no longer has all of them, or is in another epoch, it
+sends a snapshot instead.
 
-**Lag.** `ping` tells a client how it has done since the ping before: the longest it was behind in ms, the most bytes
-that waited for it, and how many batches of conflated topics it has skipped in all.
+**Lag.** `ping` reports the client's lag since the previous ping: the longest lag in ms, the largest backlog in bytes,
+and the total number of skipped batches of conflated topics.
 
-**Close codes.** 1001 the server ends · 1003 a text frame · 1007 a message that is not understood · 1008 not allowed:
-wrong key, nothing said in time, too much sent · 1009 a message over 64 KiB · 1013 try again later: too slow, or no
-place · 4401 the login has ended. After 1003, 1007, 1008 and 1009 the same client would fare no better.
+**Close codes.** 1001 the server ends · 1003 a text frame · 1007 a message that is not valid · 1008 not allowed:
+wrong key, no key in time, too much sent · 1009 a message over 64 KiB · 1013 try again later: too slow, or no
+place · 4401 the login has ended. After 1003, 1007, 1008 and 1009, reconnecting does not help.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ SCHEMA = 2
 """The version of these messages; a client refuses another one."""
 
 MAX_MESSAGE_BYTES = 65_536
-"""How long a client's message may be; the connection of a longer one is closed with 1009."""
+"""Maximum size of a client's message; a longer one closes the connection with 1009."""
 
 GOING_AWAY = 1001
 NOT_BINARY = 1003
@@ -67,7 +67,7 @@ LOGIN_ENDED = 4401
 """The key or login that opened the connection has expired or was revoked; another one may do."""
 
 FINAL_CODES = frozenset({NOT_BINARY, MALFORMED, NOT_ALLOWED, TOO_LONG})
-"""After these the same client would fare no better."""
+"""Codes after which reconnecting does not help."""
 
 _Key = Annotated[str, msgspec.Meta(max_length=4_096)]
 _Word = Annotated[str, msgspec.Meta(max_length=64)]
@@ -75,17 +75,17 @@ _Token = Annotated[str, msgspec.Meta(max_length=49_152)]
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
-    """What every message shares: its kind stands under `type`."""
+    """The base of all messages; the field `type` names the kind."""
 
 
 class Auth(_Message, frozen=True, tag="auth"):
-    """Client: this is who I am."""
+    """Client: authenticate with a key or access token."""
 
     key: _Key
 
 
 class Subscribe(_Message, frozen=True, tag="subscribe"):
-    """Client: send these topics, from now on only for these symbols and owners; or what the token says."""
+    """Client: subscribe to these topics, for these symbols and owners only; or to the subscription of the token."""
 
     topics: list[_Word] | None = None
     symbols: list[_Word] | None = None
@@ -94,13 +94,13 @@ class Subscribe(_Message, frozen=True, tag="subscribe"):
 
 
 class Unsubscribe(_Message, frozen=True, tag="unsubscribe"):
-    """Client: send these topics no more; absent topics are all."""
+    """Client: unsubscribe from these topics; absent topics mean all."""
 
     topics: list[_Word] | None = None
 
 
 class Ping(_Message, frozen=True, tag="ping"):
-    """Either side: are you there? From the server it also tells how the client has done."""
+    """Either side: check the connection. From the server, it also reports the client's lag."""
 
     at_ns: int = 0
     lag_ms: float = 0.0
@@ -109,13 +109,13 @@ class Ping(_Message, frozen=True, tag="ping"):
 
 
 class Pong(_Message, frozen=True, tag="pong"):
-    """Either side: yes; `at_ns` is that of the ping."""
+    """Either side: the answer to a ping; `at_ns` is that of the ping."""
 
     at_ns: int = 0
 
 
 class TopicInfo(msgspec.Struct, frozen=True):
-    """What a client must know of a topic to keep a table of it."""
+    """The data that a client needs to keep a table of a topic."""
 
     name: str
     key: tuple[str, ...]
@@ -123,7 +123,7 @@ class TopicInfo(msgspec.Struct, frozen=True):
 
 
 class Hello(_Message, frozen=True, tag="hello"):
-    """Server: you are welcome; this is how I speak. `desk` and `desk_at_ns` are those of `Status`."""
+    """Server: the first message: protocol version and topics. `desk` and `desk_at_ns` are those of `Status`."""
 
     server_time_ns: int
     heartbeat_seconds: float
@@ -134,7 +134,7 @@ class Hello(_Message, frozen=True, tag="hello"):
 
 
 class Status(_Message, frozen=True, tag="status"):
-    """Server: `desk` is "attached" while news come from it, "away" while the feed only remembers it, since `at_ns`."""
+    """Server: the desk is "attached" (updates arrive) or "away" (the feed is from memory), since `at_ns`."""
 
     desk: str
     at_ns: int
@@ -142,7 +142,7 @@ class Status(_Message, frozen=True, tag="status"):
 
 
 class Snapshot(_Message, frozen=True, tag="snapshot"):
-    """Server: the state of a topic at `seq`; forget what you had, of all topics if the epoch is another one."""
+    """Server: the state of a topic at `seq`; it replaces the client's state, of all topics if the epoch differs."""
 
     topic: Topic
     epoch: str
@@ -151,7 +151,7 @@ class Snapshot(_Message, frozen=True, tag="snapshot"):
 
 
 class Delta(_Message, frozen=True, tag="delta"):
-    """Server: what changed in a topic since `after`, up to `seq`."""
+    """Server: the changes of a topic after `after`, up to `seq`."""
 
     topic: Topic
     after: int
@@ -160,19 +160,19 @@ class Delta(_Message, frozen=True, tag="delta"):
 
 
 class Warn(_Message, frozen=True, tag="warning"):
-    """Server: do less of this, or the connection ends."""
+    """Server: a violation that ends the connection if it is repeated."""
 
     text: str
 
 
 class Error(_Message, frozen=True, tag="error"):
-    """Server: what was wrong with your message."""
+    """Server: the fault in the client's message."""
 
     text: str
 
 
 class Bye(_Message, frozen=True, tag="bye"):
-    """Server: the connection ends, and why."""
+    """Server: the connection ends, with the reason."""
 
     code: int
     reason: str
@@ -199,38 +199,38 @@ class FeedProtocolError(Exception):
 
 
 def encode(message: ServerMessage | ClientMessage) -> bytes:
-    """Return the message's bytes on the wire."""
+    """Encode a message."""
     return _ENCODER.encode(message)
 
 
 def decode_client_message(data: bytes) -> ClientMessage:
-    """Return the message that a client sent.
+    """Decode a client's message.
 
     Raises:
-        FeedProtocolError: If it is no msgpack, no known kind, or a field is missing, unknown or out of bounds.
+        FeedProtocolError: If it is not msgpack or of an unknown kind, or a field is missing, unknown or out of bounds.
     """
     try:
         return _DECODER.decode(data)
     except msgspec.ValidationError as error:
-        raise FeedProtocolError(MALFORMED, f"the message is not understood: {error}{_hint(str(error))}") from None
+        raise FeedProtocolError(MALFORMED, f"the message is not valid: {error}{_hint(str(error))}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise FeedProtocolError(MALFORMED, f"the message is no msgpack: {error}") from None
+        raise FeedProtocolError(MALFORMED, f"the message is not msgpack: {error}") from None
 
 
 def _hint(fault: str) -> str:
-    """Return what an unknown field was probably meant to be."""
+    """Return a hint at the field that was probably meant."""
     found = _UNKNOWN_FIELD.search(fault)
     return "" if found is None else f"; {did_you_mean(found[1], _CLIENT_FIELDS)}"
 
 
 def topic_named(name: str) -> Topic:
-    """Return the topic of this name.
+    """Return the topic with this name.
 
     Raises:
-        FeedProtocolError: If there is none; the sentence lists those there are.
+        FeedProtocolError: If there is none; the message lists all topics.
     """
     try:
         return Topic(name)
     except ValueError:
         names = ", ".join(topic.value for topic in Topic)
-        raise FeedProtocolError(MALFORMED, f"there is no topic {name!r}, there are: {names}") from None
+        raise FeedProtocolError(MALFORMED, f"there is no topic {name!r}; the topics are: {names}") from None

@@ -1,4 +1,4 @@
-"""How often the feed speaks, and what it allows its clients."""
+"""The settings of the feed."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from ibdesk_server.feed.limits import Budget, FeedLimits
 class FeedSettings(Section):
     """The feed's settings."""
 
-    flush_seconds: float = Field(0.05, gt=0, le=1, description="the longest a change waits in the feed under load")
-    heartbeat_seconds: float = Field(5, gt=0, le=300, description="after how much silence the feed sends a ping")
-    auth_seconds: float = Field(5, gt=0, le=60, description="how long a feed client has to say who it is")
-    budget_bytes: int = Field(4_194_304, ge=1_024, description="how many bytes a client may fall behind")
-    budget_seconds: float = Field(10, gt=0, le=600, description="how long a client may be behind")
-    replay_bytes: int = Field(8_388_608, ge=1_024, description="how much of a topic is kept for clients to resume")
-    max_clients: int = Field(2_000, ge=1, description="how many feed clients there may be")
-    max_unknown_clients: int = Field(
-        200, ge=1, description="how many clients there may be that have not said yet who they are"
+    flush_seconds: float = Field(
+        0.05, gt=0, le=1, description="longest time that a change waits in the feed under load"
     )
-    max_unknown_per_address: int = Field(20, ge=1, description="how many of them may have one address")
-    client_messages: float = Field(20, gt=0, description="how many messages a client may send a second")
-    client_bytes: float = Field(65_536, gt=0, description="how many bytes a client may send a second")
+    heartbeat_seconds: float = Field(
+        5, gt=0, le=300, description="time without messages after which the feed sends a ping"
+    )
+    auth_seconds: float = Field(5, gt=0, le=60, description="time limit for a feed client to authenticate")
+    budget_bytes: int = Field(4_194_304, ge=1_024, description="maximum backlog of a client in bytes")
+    budget_seconds: float = Field(10, gt=0, le=600, description="maximum time that a client may be behind")
+    replay_bytes: int = Field(8_388_608, ge=1_024, description="how much of a topic is stored for clients to resume")
+    max_clients: int = Field(2_000, ge=1, description="maximum number of feed clients")
+    max_unknown_clients: int = Field(200, ge=1, description="maximum number of clients that have not authenticated yet")
+    max_unknown_per_address: int = Field(20, ge=1, description="how many of them may have the same address")
+    client_messages: float = Field(20, gt=0, description="messages that a client may send per second")
+    client_bytes: float = Field(65_536, gt=0, description="bytes that a client may send per second")
 
     @property
     def limits(self) -> FeedLimits:
@@ -33,7 +35,7 @@ class FeedSettings(Section):
             heartbeat_seconds=self.heartbeat_seconds,
             auth_seconds=self.auth_seconds,
             budget=Budget(self.budget_bytes, self.budget_seconds),
-            # A client within its budget can always be brought up to date.
+            # A client within its budget can always catch up.
             replay_bytes=max(self.replay_bytes, self.budget_bytes),
             clients=self.max_clients,
             unknown_clients=self.max_unknown_clients,
