@@ -24,8 +24,8 @@ _TESTS = Path(__file__).parent
 # `make quick` tries fewer examples of each law.
 settings.register_profile("quick", parent=settings.get_profile("ci"), max_examples=10)
 
-# Rooms in which every test drives processes, servers or gateways; elsewhere a module or a test is marked by itself.
-_PROCESS_ROOMS = frozenset(
+# Folders in which every test drives processes, servers or gateways; elsewhere a module or a test is marked by itself.
+_PROCESS_FOLDERS = frozenset(
     {
         "dashboard", "deploy", "desk", "docs", "e2e", "gateway", "guardian", "load", "notebook", "processes",
         "promises", "server", "simulation", "testing", "tws",
@@ -60,10 +60,10 @@ def accounts_of_this_test(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what drives processes or a browser by its room and its fixtures."""
+    """Mark what drives processes or a browser by its folder and its fixtures."""
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
-        if item.path.relative_to(_TESTS).parts[0] in _PROCESS_ROOMS or fixtures & _PROCESS_FIXTURES:
+        if item.path.relative_to(_TESTS).parts[0] in _PROCESS_FOLDERS or fixtures & _PROCESS_FIXTURES:
             item.add_marker(pytest.mark.process)
         if "browser" in fixtures:
             item.add_marker(pytest.mark.browser)

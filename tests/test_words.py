@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,11 +49,7 @@ REPLACED = {
     "Replays": "IdempotencyStore",
     "Demand": "RequiredRole",
 }
-MODULES = {
-    "estate", "lives", "life", "keeper", "ears", "rooms", "office", "lobby", "house", "guest", "reception",
-    "turnstile", "vigil", "floor", "telling", "audience", "watching", "consequences", "labor", "prospect", "outlook",
-    "door", "pulse", "by_hand", "questions", "surroundings", "belongings", "doubts", "replays",
-}  # fmt: skip
+MODULES = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower() for name in REPLACED} | {"lives", "doubts"}
 
 
 def sources() -> list[Path]:

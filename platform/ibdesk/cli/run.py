@@ -30,7 +30,7 @@ def run_until_stopped(connection: Connection, run: Run, *, seconds: float | None
         cleanup.enter_context(open_log("run", settings))
         desk = cleanup.enter_context(open_desk(settings, resume=connection.resume))
         run_id = run.start(desk)
-        # From here on it trades: Ctrl-C ends the run as it is to be ended.
+        # The run trades from here on, so Ctrl-C must end the run and not only this program.
         try:
             step(f"{run_id} on {', '.join(run.on)}, {run.bar} bars")
             line("account", f"{desk.health().account} ({settings.mode}) at {desk.address}")

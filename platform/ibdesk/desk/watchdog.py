@@ -247,18 +247,13 @@ class Watchdog:
             if self.event is not event or _outermost(frame) is not call or frame is None:
                 return False
             if kind is not None and (by_force or may_be_interrupted(_outward(frame))):
-                _raise_in(self._thread_id, kind)
+                _set_exception(self._thread_id, kind)
         return True
 
 
 def _now() -> float:
     """Return the machine's monotonic time, in seconds."""
     return monotonic_ns() / 1e9
-
-
-def _raise_in(thread_id: int, kind: type[BaseException]) -> None:
-    """Raise an exception in a thread at its next Python instruction."""
-    _set_exception(thread_id, kind)
 
 
 def take_back(thread_id: int) -> None:
@@ -282,6 +277,7 @@ def _raise_in_itself() -> None:
 
 
 def _set_exception(thread_id: int, kind: type[BaseException] | None) -> None:
+    """Raise an exception in a thread at its next Python instruction; None cancels one that is not raised yet."""
     exception = None if kind is None else ctypes.py_object(kind)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), exception)
 
